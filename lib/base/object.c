@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <ctype.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,20 +82,38 @@ static void
 class_command(const struct weir_class *class, const char *verb, telemetry_cb fn, const char *help)
 {
 	char cmd[64];
+	int rc;
 
 	snprintf(cmd, sizeof(cmd), "/weir/%s/%s", class->room, verb);
-	if (rte_telemetry_register_cmd(cmd, fn, help) != 0) {
+	rc = rte_telemetry_register_cmd(cmd, fn, help);
+	/*
+	 * A program of ours that loads our mempool plug-in has this room twice: the
+	 * first copy serves, and the second one's driver says that it stays idle.
+	 */
+	if (rc != 0 && rc != -EEXIST) {
 		fprintf(stderr, "weir: cannot register the telemetry command %s\n", cmd);
 		abort();
 	}
+}
+
+static bool
+class_has_room(const char *room)
+{
+	unsigned int i;
+
+	for (i = 0; i < n_classes; i++)
+		if (strcmp(classes[i]->room, room) == 0)
+			return true;
+	return false;
 }
 
 void
 weir_class_register(struct weir_class *class)
 {
 	if (class->room == NULL || class->info == NULL || class->stats == NULL ||
-	    n_classes == CLASS_MAX) {
-		fprintf(stderr, "weir: class %s is incomplete, or the table of %d is full\n",
+	    class_has_room(class->room) || n_classes == CLASS_MAX) {
+		fprintf(stderr,
+			"weir: class %s is incomplete or taken, or the table of %d is full\n",
 			class->room ? class->room : "?", CLASS_MAX);
 		abort();
 	}

@@ -13,7 +13,7 @@ harness_eal(void)
 {
 	char lcores[64];
 	long last = sysconf(_SC_NPROCESSORS_ONLN) - 1;
-	char *args[] = {"test",	    "--no-huge", "--in-memory",
+	char *args[] = {"test",	    "--no-huge", "--no-shconf",
 			"--no-pci", "-m",	 "256",
 			"--lcores", lcores,	 "--log-level=lib.eal:warning",
 			NULL};

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <inttypes.h>
+
+#include <rte_errno.h>
+#include <rte_malloc.h>
+
+#include "weir_budget.h"
+#include "weir_error.h"
+#include "weir_object.h"
+
+struct weir_budget {
+	struct weir_object object;
+	struct weir_budget *parent;
+	uint32_t n_children;
+
+	/* Written by everyone who reserves. */
+	uint64_t used __rte_cache_aligned;
+	uint64_t limit;
+	uint64_t peak;
+	uint64_t refusals;
+};
+
+static void
+budget_info(struct weir_object *object, struct rte_tel_data *dict)
+{
+	const struct weir_budget *budget = container_of(object, struct weir_budget, object);
+
+	rte_tel_data_add_dict_string(dict, "name", object->name);
+	rte_tel_data_add_dict_string(dict, "parent",
+				     budget->parent ? budget->parent->object.name : "");
+	rte_tel_data_add_dict_u64(dict, "children", budget->n_children);
+	rte_tel_data_add_dict_u64(dict, "limit_bytes", weir_budget_limit_bytes(budget));
+}
+
+static void
+budget_stats(struct weir_object *object, struct rte_tel_data *dict)
+{
+	struct weir_budget_stats stats;
+
+	weir_budget_stats(container_of(object, struct weir_budget, object), &stats);
+	rte_tel_data_add_dict_u64(dict, "limit_bytes", stats.limit_bytes);
+	rte_tel_data_add_dict_u64(dict, "used_bytes", stats.used_bytes);
+	rte_tel_data_add_dict_u64(dict, "peak_bytes", stats.peak_bytes);
+	rte_tel_data_add_dict_u64(dict, "refusals", stats.refusals);
+}
+
+static struct weir_class budget_class = {
+	.room = "budget",
+	.info = budget_info,
+	.stats = budget_stats,
+};
+
+WEIR_CLASS_REGISTER(budget_class);
+
+struct weir_budget *
+weir_budget_create(const char *name, struct weir_budget *parent, uint64_t limit_bytes)
+{
+	struct weir_budget *budget = rte_zmalloc("weir_budget", sizeof(*budget), 0);
+	int rc;
+
+	if (budget == NULL) {
+		rte_errno = -weir_error(ENOMEM, "budget '%s': no memory", name);
+		return NULL;
+	}
+	budget->parent = parent;
+	budget->limit = limit_bytes;
+	rc = weir_object_add(&budget_class, &budget->object, name);
+	if (rc != 0) {
+		rte_free(budget);
+		rte_errno = -rc;
+		return NULL;
+	}
+	if (parent != NULL)
+		__atomic_fetch_add(&parent->n_children, 1, __ATOMIC_RELAXED);
+	return budget;
+}
+
+int
+weir_budget_free(struct weir_budget *budget)
+{
+	if (budget == NULL)
+		return 0;
+	if (budget->n_children > 0)
+		return weir_error(EBUSY, "budget '%s' has %u children: free them first",
+				  budget->object.name, budget->n_children);
+	if (weir_budget_used_bytes(budget) > 0)
+		return weir_error(EBUSY, "budget '%s': %" PRIu64 " bytes are still reserved",
+				  budget->object.name, weir_budget_used_bytes(budget));
+	weir_object_remove(&budget_class, &budget->object);
+	if (budget->parent != NULL)
+		__atomic_fetch_sub(&budget->parent->n_children, 1, __ATOMIC_RELAXED);
+	rte_free(budget);
+	return 0;
+}
+
+struct weir_budget *
+weir_budget_find(const char *name)
+{
+	struct weir_object *object = weir_object_find(&budget_class, name);
+
+	return object == NULL ? NULL : container_of(object, struct weir_budget, object);
+}
+
+/** Reserve in one level only. */
+static int
+level_reserve(struct weir_budget *level, uint64_t bytes)
+{
+	uint64_t limit = __atomic_load_n(&level->limit, __ATOMIC_RELAXED);
+	uint64_t used = __atomic_load_n(&level->used, __ATOMIC_RELAXED);
+	uint64_t peak;
+
+	if (bytes > limit)
+		return -EMSGSIZE;
+	do {
+		if (used > limit || bytes > limit - used)
+			return -EAGAIN;
+	} while (!__atomic_compare_exchange_n(&level->used, &used, used + bytes, false,
+					      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+	used += bytes;
+	peak = __atomic_load_n(&level->peak, __ATOMIC_RELAXED);
+	while (used > peak && !__atomic_compare_exchange_n(&level->peak, &peak, used, false,
+							   __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+	return 0;
+}
+
+int
+weir_budget_try_reserve(struct weir_budget *budget, uint64_t bytes)
+{
+	struct weir_budget *level, *undo;
+	int rc;
+
+	for (level = budget; level != NULL; level = level->parent) {
+		rc = level_reserve(level, bytes);
+		if (rc != 0)
+			goto refuse;
+	}
+	return 0;
+refuse:
+	for (undo = budget; undo != level; undo = undo->parent)
+		__atomic_fetch_sub(&undo->used, bytes, __ATOMIC_RELEASE);
+	__atomic_fetch_add(&budget->refusals, 1, __ATOMIC_RELAXED);
+	return rc;
+}
+
+void
+weir_budget_release(struct weir_budget *budget, uint64_t bytes)
+{
+	for (; budget != NULL; budget = budget->parent)
+		__atomic_fetch_sub(&budget->used, bytes, __ATOMIC_RELEASE);
+}
+
+void
+weir_budget_set_limit(struct weir_budget *budget, uint64_t limit_bytes)
+{
+	__atomic_store_n(&budget->limit, limit_bytes, __ATOMIC_RELAXED);
+}
+
+uint64_t
+weir_budget_used_bytes(const struct weir_budget *budget)
+{
+	return __atomic_load_n(&budget->used, __ATOMIC_RELAXED);
+}
+
+uint64_t
+weir_budget_limit_bytes(const struct weir_budget *budget)
+{
+	return __atomic_load_n(&budget->limit, __ATOMIC_RELAXED);
+}
+
+const char *
+weir_budget_name(const struct weir_budget *budget)
+{
+	return budget->object.name;
+}
+
+void
+weir_budget_stats(const struct weir_budget *budget, struct weir_budget_stats *stats)
+{
+	stats->limit_bytes = weir_budget_limit_bytes(budget);
+	stats->used_bytes = weir_budget_used_bytes(budget);
+	stats->peak_bytes = __atomic_load_n(&budget->peak, __ATOMIC_RELAXED);
+	stats->refusals = __atomic_load_n(&budget->refusals, __ATOMIC_RELAXED);
+}
