@@ -41,6 +41,7 @@ struct weir_target {
 	 * An empty @p fn waits until the lcore has left whatever it was doing.
 	 */
 	void (*run)(struct weir_target *target, void (*fn)(void *arg), void *arg);
+	unsigned int lcore; /* its id, to be shown */
 };
 
 /** Counters of the host side of a queue; the guest port counts its own. */

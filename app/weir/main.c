@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * weir, the back-end: start what the command line names, serve until a signal asks
+ * to end, undo all of it in reverse.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_log.h>
+#include <rte_malloc.h>
+
+#include "options.h"
+#include "weir_endpoint.h"
+#include "weir_error.h"
+#include "weir_guest.h"
+#include "weir_poller.h"
+
+struct weir {
+	struct weir_pollers *pollers;
+	struct weir_endpoint *endpoints[OPTIONS_ENDPOINTS_MAX];
+	unsigned int n_endpoints;
+	struct weir_guest *guests[OPTIONS_GUESTS_MAX];
+	unsigned int n_guests;
+};
+
+static int
+fail(void)
+{
+	fprintf(stderr, "weir: %s\n", weir_error_text());
+	return EXIT_FAILURE;
+}
+
+/** Bytes that EAL's heaps hold, and how many of them are taken. */
+static void
+memory_in_use(uint64_t *used, uint64_t *total)
+{
+	struct rte_malloc_socket_stats stats;
+	int node;
+
+	*used = *total = 0;
+	for (node = 0; node < RTE_MAX_NUMA_NODES; node++) {
+		if (rte_malloc_get_socket_stats(node, &stats) == 0) {
+			*used += stats.heap_allocsz_bytes;
+			*total += stats.heap_totalsz_bytes;
+		}
+	}
+}
+
+static int
+weir_open(struct weir *weir, const struct options *options)
+{
+	unsigned int i;
+
+	weir->pollers = weir_pollers_start();
+	if (weir->pollers == NULL)
+		return -rte_errno;
+	for (i = 0; i < options->n_endpoints; i++) {
+		weir->endpoints[i] = weir_endpoint_create(options->endpoints[i]);
+		if (weir->endpoints[i] == NULL)
+			return -rte_errno;
+		weir->n_endpoints++;
+	}
+	for (i = 0; i < options->n_guests; i++) {
+		weir->guests[i] = weir_guest_create(options->guests[i],
+						    weir_pollers_scheduler(weir->pollers));
+		if (weir->guests[i] == NULL)
+			return -rte_errno;
+		weir->n_guests++;
+	}
+	/* All words are right: only now does anything appear outside. */
+	for (i = 0; i < weir->n_guests; i++) {
+		int rc = weir_guest_start(weir->guests[i]);
+
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+static void
+weir_close(struct weir *weir)
+{
+	unsigned int i;
+
+	/* Patched guests hold each other's frames until both have stopped. */
+	for (i = 0; i < weir->n_guests; i++)
+		weir_guest_stop(weir->guests[i]);
+	while (weir->n_guests > 0)
+		weir_guest_free(weir->guests[--weir->n_guests]);
+	while (weir->n_endpoints > 0)
+		weir_endpoint_free(weir->endpoints[--weir->n_endpoints]);
+	weir_pollers_stop(weir->pollers);
+}
+
+static int
+weir_serve(const struct options *options, const sigset_t *signals)
+{
+	static struct weir weir;
+	uint64_t used, total;
+	int rc, caught;
+
+	rc = weir_open(&weir, options);
+	if (rc != 0) {
+		/* Said last, so that what is undone meanwhile does not hide it. */
+		char text[WEIR_ERROR_TEXTSIZE];
+
+		snprintf(text, sizeof(text), "%s", weir_error_text());
+		weir_close(&weir);
+		weir_error(-rc, "%s", text);
+		return rc;
+	}
+	memory_in_use(&used, &total);
+	printf("weir: %u guest%s on %u poll lcore%s, %u endpoint%s, %.1f of %.1f MB in use\n",
+	       weir.n_guests, weir.n_guests == 1 ? "" : "s", weir_pollers_count(weir.pollers),
+	       weir_pollers_count(weir.pollers) == 1 ? "" : "s", weir.n_endpoints,
+	       weir.n_endpoints == 1 ? "" : "s", used / 1048576.0, total / 1048576.0);
+	printf("weir: ready\n");
+	fflush(stdout);
+	sigwait(signals, &caught);
+	printf("weir: %s: ending\n", strsignal(caught));
+	fflush(stdout);
+	weir_close(&weir);
+	return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options options;
+	int separator, rc;
+	sigset_t signals;
+
+	if (options_answer(argc, argv))
+		return EXIT_SUCCESS;
+	for (separator = 1; separator < argc && strcmp(argv[separator], "--") != 0; separator++)
+		;
+	if (separator == argc) {
+		weir_error(EINVAL, "weir's own options go behind a --: weir [EAL options] -- "
+				   "--endpoint KEYS --guest KEYS (see weir --help)");
+		return fail();
+	}
+	/* getopt takes argv[0] for the program's name: here, the separator. */
+	if (options_parse(argc - separator, argv + separator, &options) != 0)
+		return fail();
+
+	/* Blocked before EAL makes its threads: only sigwait() gets them. */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+
+	/* The library tells each message it reads; --log-level=lib.vhost:info brings that back. */
+	rte_log_set_level_pattern("lib.vhost.*", RTE_LOG_WARNING);
+	argv[separator] = NULL;
+	if (rte_eal_init(separator, argv) < 0) {
+		weir_error(rte_errno,
+			   "EAL does not start: %s: without huge pages or root, give it --no-huge "
+			   "-m 256 (its own lines above say more)",
+			   rte_strerror(rte_errno));
+		return fail();
+	}
+	rc = weir_serve(&options, &signals);
+	rte_eal_cleanup();
+	return rc == 0 ? EXIT_SUCCESS : fail();
+}

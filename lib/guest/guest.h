@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef GUEST_H
+#define GUEST_H
+
+/*
+ * What the files of this room share.
+ *
+ *   guest.c    keys, life, telemetry
+ *   session.c  the vhost library's callbacks: up and down
+ *   pair.c     one queue pair's loop between its rings and its queue
+ *   library.c  rings by the library's burst calls, and the buffer access over them
+ *   offload.c  what the library leaves in an mbuf's ol_flags, to and from metadata
+ *   socket.c   is the socket path usable, stale or in use
+ *   numa.c     where the guest's memory lives
+ */
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <rte_mbuf.h>
+
+#include "weir_error.h"
+#include "weir_frame.h"
+#include "weir_guest.h"
+#include "weir_log.h"
+
+WEIR_LOG_DECLARE(guest);
+
+/* The library copies at most 32 frames a call (rte_vhost, 22.11: MAX_PKT_BURST). */
+#define PAIR_BURST 32
+/* Tx ids: what may be held by the endpoint, and one burst on its way. */
+#define PAIR_TX_IDS 512
+/* Rx ids: frames on their way to a guest that does not take them; a power of two. */
+#define PAIR_RX_IDS 256
+/* Segments a tx burst can have, before frames wait for the next. */
+#define PAIR_TX_SEGMENTS 2048
+
+/* Counters, written by the pair's lcore only. */
+struct pair_stats {
+	uint64_t tx_packets, tx_bytes;
+	uint64_t rx_packets, rx_bytes;
+	uint64_t tx_waits;		/* bursts of which the endpoint left something */
+	uint64_t rx_waits;		/* bursts of which the guest's ring left something */
+	uint64_t rx_dropped_too_long;	/* no buffer the guest posts can hold it */
+	uint64_t rx_dropped_no_offload; /* the guest did not negotiate to take it unfinished */
+	uint64_t rx_dropped_stopped;	/* on their way when the guest's rings stopped */
+	uint64_t tx_dropped_stopped;
+	uint64_t tx_dropped_too_long; /* more segments than we hold */
+};
+
+struct weir_pair {
+	struct weir_access access; /* first: the queue hands it back to us */
+
+	/* Set on the control side, before the pair is attached. */
+	struct weir_guest *guest;
+	struct weir_target *target;
+	struct weir_queue *queue;
+	struct rte_mempool *tx_pool, *rx_pool;
+	struct weir_frame_pool *rx_frames;
+	int vid;
+	uint16_t index;
+	uint16_t rx_vring, tx_vring;
+	bool mergeable, packed;
+	uint32_t max_frames; /* mbufs that one frame can take from the tx pool */
+	uint32_t rx_room;    /* bytes of frame in one mbuf of the rx pool */
+	uint32_t rx_len_max; /* longest frame that the guest takes */
+	char name[WEIR_OBJECT_NAMESIZE + 16];
+
+	/* Written by the vhost thread, read by the lcore. */
+	_Atomic bool rx_enabled, tx_enabled;
+
+	/* The lcore's, from here on. */
+	const char *broken; /* why the queue is not used any more; NULL */
+	struct pair_stats stats;
+
+	/* Tx: a burst being handed over, and the frames behind the ids out. */
+	uint32_t seg_first;  /* next segment to hand over */
+	uint16_t n_pending;  /* packets from there on */
+	uint16_t n_free_ids; /* stack of ids not in use */
+	uint16_t free_ids[PAIR_TX_IDS];
+	struct rte_mbuf *tx_frame[PAIR_TX_IDS];
+	struct weir_tx_segment segments[PAIR_TX_SEGMENTS];
+
+	/* Rx: frames behind ids, and the filled ids in order of arrival. */
+	uint32_t fill_head, fill_tail;
+	uint32_t rx_stalls; /* deliveries in a row that moved nothing */
+	uint16_t filled[PAIR_RX_IDS];
+	struct rte_mbuf *rx_frame[PAIR_RX_IDS];
+
+	/* Empty mbufs that guest_addresses() lent, kept for the next call. */
+	uint32_t n_stage;
+	struct rte_mbuf *stage[WEIR_FRAME_LEN_MAX / 64 + 2];
+};
+
+enum guest_state {
+	GUEST_CREATED,	 /* not started */
+	GUEST_WAITING,	 /* no front-end */
+	GUEST_CONNECTED, /* a front-end, whose rings are not ready */
+	GUEST_UP,
+	GUEST_FAILED, /* rings are ready, but we could not serve them */
+};
+
+struct weir_guest {
+	struct weir_object object;
+	struct weir_scheduler *scheduler;
+	struct weir_endpoint *endpoint;
+
+	/* Keys. */
+	char socket[108]; /* sizeof(sun_path) */
+	bool client;
+	uint16_t n_pairs, mtu;
+	bool csum, tso, mrg_rxbuf;
+
+	bool started; /* the library serves the socket */
+
+	/* Changed on control and vhost threads under the lock, shown by telemetry. */
+	pthread_mutex_t lock;
+	enum guest_state state;
+	int vid;			  /* -1: no front-end */
+	char reason[WEIR_ERROR_TEXTSIZE]; /* why it is not up */
+	uint64_t features;
+	int numa_node;
+	uint64_t n_connects, n_ups;
+	struct pair_stats past; /* of sessions that are over */
+
+	struct weir_frame_pool *rx_frames, *tx_frames;
+	int pool_node;
+	_Atomic bool rx_enabled[WEIR_QUEUES_MAX], tx_enabled[WEIR_QUEUES_MAX];
+	struct weir_endpoint_client client_view;
+	struct weir_pair *pairs[WEIR_QUEUES_MAX]; /* while up */
+	struct weir_queue *queues[WEIR_QUEUES_MAX];
+};
+
+extern struct weir_class guest_class;
+
+/* guest.c */
+int guest_pools_create(struct weir_guest *guest, int numa_node);
+int guest_pools_free(struct weir_guest *guest);
+void guest_set_state(struct weir_guest *guest, enum guest_state state, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+struct weir_guest *guest_of_socket(const char *socket);
+
+/* session.c */
+int session_start(struct weir_guest *guest);
+void session_stop(struct weir_guest *guest);
+const char *session_feature_name(unsigned int bit);
+
+/* pair.c */
+struct weir_pair *pair_create(struct weir_guest *guest, uint16_t index, int vid);
+void pair_free(struct weir_pair *pair);
+void pair_stats_add(struct pair_stats *sum, const struct pair_stats *stats);
+
+/* library.c */
+extern const struct weir_access_ops library_access_ops;
+void library_take(struct weir_pair *pair);
+void library_done(struct weir_pair *pair, const uint16_t *ids, uint16_t n);
+uint16_t library_deliver(struct weir_pair *pair, const uint16_t *ids, uint16_t n);
+void library_release(struct weir_pair *pair);
+
+/* offload.c */
+void offload_from_mbuf(const struct rte_mbuf *mbuf, struct weir_offload *offload);
+int offload_to_mbuf(const struct weir_offload *offload, struct rte_mbuf *mbuf);
+bool offload_fits(const struct weir_offload *offload, uint32_t capabilities);
+
+/* socket.c */
+int socket_check(const char *path, bool client);
+
+/* numa.c */
+int numa_of_guest(int vid);
+
+#endif

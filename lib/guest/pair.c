@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One queue pair's turn: a burst from the guest to its queue, a burst back. What the
+ * queue does not take stays in segments[], and while something is there the guest's
+ * ring is not read: waiting in the guest's own ring is the back-pressure.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest.h"
+
+/** Stop using the queue; the control side finds the reason in telemetry. */
+static void
+pair_break(struct weir_pair *pair, int error)
+{
+	pair->broken = error == WEIR_QUEUE_RESTART ? "the endpoint asks for a restart"
+						   : "the endpoint is gone";
+}
+
+/** Hand pending packets over; packets taken. */
+static unsigned int
+tx_hand_over(struct weir_pair *pair)
+{
+	const struct weir_tx_segment *segments = &pair->segments[pair->seg_first];
+	struct weir_queue *queue = pair->queue;
+	uint16_t ids[PAIR_BURST], n, i;
+	uint32_t n_segments = 0;
+	bool done = false;
+
+	n = queue->ops->tx_avail(queue, &pair->access, segments, pair->n_pending, &done);
+	for (i = 0; i < n; i++) {
+		ids[i] = segments[n_segments].id;
+		n_segments += segments[n_segments].n_segments;
+	}
+	if (likely(done))
+		library_done(pair, ids, n);
+	pair->n_pending -= n;
+	pair->seg_first += n_segments;
+	pair->stats.tx_waits += pair->n_pending != 0;
+	return n;
+}
+
+static unsigned int
+tx_turn(struct weir_pair *pair)
+{
+	struct weir_queue *queue = pair->queue;
+	uint16_t ids[PAIR_BURST];
+	unsigned int moved = 0;
+	int n;
+
+	if (pair->n_pending == 0 && atomic_load_explicit(&pair->tx_enabled, memory_order_relaxed))
+		library_take(pair);
+	if (pair->n_pending > 0)
+		moved += tx_hand_over(pair);
+	/* Only a queue that keeps packets has some to give back. */
+	if (pair->n_free_ids + pair->n_pending < PAIR_TX_IDS) {
+		n = queue->ops->tx_poll(queue, &pair->access, ids, PAIR_BURST);
+		if (likely(n > 0)) {
+			library_done(pair, ids, n);
+		} else if (unlikely(n < 0)) {
+			pair_break(pair, n);
+		}
+	}
+	return moved;
+}
+
+static unsigned int
+rx_turn(struct weir_pair *pair)
+{
+	struct weir_queue *queue = pair->queue;
+	uint32_t waiting = pair->fill_tail - pair->fill_head;
+	uint16_t ids[PAIR_BURST], done, i;
+	int n;
+
+	if (waiting < PAIR_BURST) {
+		n = queue->ops->rx_poll(queue, &pair->access, ids, PAIR_BURST);
+		if (unlikely(n < 0)) {
+			pair_break(pair, n);
+			return 0;
+		}
+		for (i = 0; i < n; i++)
+			pair->filled[pair->fill_tail++ & (PAIR_RX_IDS - 1)] = ids[i];
+		waiting += n;
+	}
+	if (waiting == 0 || !atomic_load_explicit(&pair->rx_enabled, memory_order_relaxed))
+		return 0;
+	waiting = RTE_MIN(waiting, (uint32_t)PAIR_BURST);
+	for (i = 0; i < waiting; i++)
+		ids[i] = pair->filled[(pair->fill_head + i) & (PAIR_RX_IDS - 1)];
+	done = library_deliver(pair, ids, waiting);
+	pair->fill_head += done;
+	if (done > 0)
+		queue->ops->rx_avail(queue, &pair->access, ids, done);
+	pair->stats.rx_waits += done < waiting;
+	return done;
+}
+
+unsigned int
+weir_pair_poll(struct weir_pair *pair)
+{
+	if (unlikely(pair->broken != NULL))
+		return 0;
+	return tx_turn(pair) + rx_turn(pair);
+}
+
+const char *
+weir_pair_name(const struct weir_pair *pair)
+{
+	return pair->name;
+}
+
+struct weir_pair *
+pair_create(struct weir_guest *guest, uint16_t index, int vid)
+{
+	struct weir_pair *pair;
+	uint16_t i;
+
+	pair = aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_CACHE_LINE_ROUNDUP(sizeof(*pair)));
+	if (pair == NULL) {
+		weir_error(ENOMEM, "no memory for queue pair %u", index);
+		return NULL;
+	}
+	memset(pair, 0, sizeof(*pair));
+	pair->access.ops = &library_access_ops;
+	pair->guest = guest;
+	pair->vid = vid;
+	pair->index = index;
+	/* virtio 1.1, 5.1.2: receiveq1 0, transmitq1 1, receiveq2 2, ... */
+	pair->rx_vring = 2 * index;
+	pair->tx_vring = 2 * index + 1;
+	pair->tx_pool = weir_frame_pool_mempool(guest->tx_frames);
+	pair->rx_pool = weir_frame_pool_mempool(guest->rx_frames);
+	pair->rx_frames = guest->rx_frames;
+	pair->rx_room = rte_pktmbuf_data_room_size(pair->rx_pool) - RTE_PKTMBUF_HEADROOM;
+	snprintf(pair->name, sizeof(pair->name), "%s pair %u", guest->object.name, index);
+	for (i = 0; i < PAIR_TX_IDS; i++)
+		pair->free_ids[pair->n_free_ids++] = PAIR_TX_IDS - 1 - i;
+	return pair;
+}
+
+void
+pair_free(struct weir_pair *pair)
+{
+	if (pair == NULL)
+		return;
+	library_release(pair);
+	free(pair);
+}
+
+void
+pair_stats_add(struct pair_stats *sum, const struct pair_stats *stats)
+{
+	sum->tx_packets += stats->tx_packets;
+	sum->tx_bytes += stats->tx_bytes;
+	sum->rx_packets += stats->rx_packets;
+	sum->rx_bytes += stats->rx_bytes;
+	sum->tx_waits += stats->tx_waits;
+	sum->rx_waits += stats->rx_waits;
+	sum->rx_dropped_too_long += stats->rx_dropped_too_long;
+	sum->rx_dropped_no_offload += stats->rx_dropped_no_offload;
+	sum->rx_dropped_stopped += stats->rx_dropped_stopped;
+	sum->tx_dropped_stopped += stats->tx_dropped_stopped;
+	sum->tx_dropped_too_long += stats->tx_dropped_too_long;
+}

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A guest's sessions, as the vhost library tells of them.
+ *
+ * new_connection     a front-end is there        waiting   -> connected
+ * new_device         its rings are ready         connected -> up
+ * destroy_device     the rings stop              up        -> connected
+ * destroy_connection it is gone                  connected -> waiting
+ *
+ * All run on the library's thread, or on a control thread inside
+ * rte_vhost_driver_unregister(). destroy_device must not return before the poll
+ * lcores have let go: the library unmaps the guest's memory next. vring_state_changed
+ * runs with the rings' locks held, which a lcore may be waiting for inside a burst
+ * call: it sets flags and waits for nobody.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/vhost_types.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_net.h>
+
+#include <rte_errno.h>
+#include <rte_vhost.h>
+
+#include "guest.h"
+
+#define FEATURE(name) (1ULL << (name))
+
+/* Host: what the guest may send unfinished. Guest: what it takes. */
+#define FEATURES_CSUM (FEATURE(VIRTIO_NET_F_CSUM) | FEATURE(VIRTIO_NET_F_GUEST_CSUM))
+#define FEATURES_TSO                                                                               \
+	(FEATURE(VIRTIO_NET_F_HOST_TSO4) | FEATURE(VIRTIO_NET_F_HOST_TSO6) |                       \
+	 FEATURE(VIRTIO_NET_F_HOST_ECN) | FEATURE(VIRTIO_NET_F_GUEST_TSO4) |                       \
+	 FEATURE(VIRTIO_NET_F_GUEST_TSO6) | FEATURE(VIRTIO_NET_F_GUEST_ECN) |                      \
+	 FEATURE(VIRTIO_NET_F_GSO))
+/* The library would cut or lose these (rte_vhost 22.11: no UDP fragmentation on receive). */
+#define FEATURES_NEVER (FEATURE(VIRTIO_NET_F_HOST_UFO) | FEATURE(VIRTIO_NET_F_GUEST_UFO))
+
+/* virtio 1.1, 5.1.3 and 6; and vhost-user's own two. */
+static const char *const feature_names[64] = {
+	[VIRTIO_NET_F_CSUM] = "csum",
+	[VIRTIO_NET_F_GUEST_CSUM] = "guest_csum",
+	[2] = "ctrl_guest_offloads",
+	[VIRTIO_NET_F_MTU] = "mtu",
+	[VIRTIO_NET_F_MAC] = "mac",
+	[6] = "gso",
+	[VIRTIO_NET_F_GUEST_TSO4] = "guest_tso4",
+	[VIRTIO_NET_F_GUEST_TSO6] = "guest_tso6",
+	[VIRTIO_NET_F_GUEST_ECN] = "guest_ecn",
+	[VIRTIO_NET_F_GUEST_UFO] = "guest_ufo",
+	[VIRTIO_NET_F_HOST_TSO4] = "host_tso4",
+	[VIRTIO_NET_F_HOST_TSO6] = "host_tso6",
+	[VIRTIO_NET_F_HOST_ECN] = "host_ecn",
+	[VIRTIO_NET_F_HOST_UFO] = "host_ufo",
+	[VIRTIO_NET_F_MRG_RXBUF] = "mrg_rxbuf",
+	[VIRTIO_NET_F_STATUS] = "status",
+	[VIRTIO_NET_F_CTRL_VQ] = "ctrl_vq",
+	[VIRTIO_NET_F_CTRL_RX] = "ctrl_rx",
+	[VIRTIO_NET_F_CTRL_VLAN] = "ctrl_vlan",
+	[20] = "ctrl_rx_extra",
+	[VIRTIO_NET_F_GUEST_ANNOUNCE] = "guest_announce",
+	[VIRTIO_NET_F_MQ] = "mq",
+	[VIRTIO_NET_F_CTRL_MAC_ADDR] = "ctrl_mac_addr",
+	[24] = "notify_on_empty",
+	[VHOST_F_LOG_ALL] = "log_all",
+	[VIRTIO_F_ANY_LAYOUT] = "any_layout",
+	[28] = "indirect_desc",
+	[29] = "event_idx",
+	[30] = "protocol_features",
+	[VIRTIO_F_VERSION_1] = "version_1",
+	[33] = "access_platform",
+	[34] = "ring_packed",
+	[35] = "in_order",
+	[36] = "order_platform",
+	[37] = "sr_iov",
+	[38] = "notification_data",
+};
+
+const char *
+session_feature_name(unsigned int bit)
+{
+	return bit < RTE_DIM(feature_names) && feature_names[bit] != NULL ? feature_names[bit]
+									  : "unknown";
+}
+
+static struct weir_guest *
+guest_of_vid(int vid)
+{
+	char socket[sizeof(((struct weir_guest *)0)->socket)];
+
+	if (rte_vhost_get_ifname(vid, socket, sizeof(socket)) != 0)
+		return NULL;
+	return guest_of_socket(socket);
+}
+
+static void
+set_waiting(struct weir_guest *guest)
+{
+	guest_set_state(guest, GUEST_WAITING,
+			guest->client ? "nobody serves %s yet: tried again every second"
+				      : "no front-end has connected to %s",
+			guest->socket);
+}
+
+/* Coming up. */
+
+static uint32_t
+rx_offloads_of(uint64_t features)
+{
+	uint32_t offloads = 0;
+
+	if (features & FEATURE(VIRTIO_NET_F_GUEST_CSUM))
+		offloads |= WEIR_OFFLOAD_CAP_CSUM;
+	if (features & FEATURE(VIRTIO_NET_F_GUEST_TSO4))
+		offloads |= WEIR_OFFLOAD_CAP_TSO4;
+	if (features & FEATURE(VIRTIO_NET_F_GUEST_TSO6))
+		offloads |= WEIR_OFFLOAD_CAP_TSO6;
+	if (features & FEATURE(VIRTIO_NET_F_GUEST_ECN))
+		offloads |= WEIR_OFFLOAD_CAP_ECN;
+	return offloads;
+}
+
+/**
+ * Move the pools to the guest's memory. No frames are out between sessions, but for
+ * those that a peer still holds: then the pools stay where they are.
+ */
+static int
+follow_memory(struct weir_guest *guest)
+{
+	int old_node = guest->pool_node;
+
+	if (guest->numa_node == SOCKET_ID_ANY || guest->numa_node == old_node)
+		return 0;
+	if (guest_pools_free(guest) == 0 && guest_pools_create(guest, guest->numa_node) == 0)
+		return 0;
+	WEIR_LOG(guest, WARNING, "guest %s: its memory lives on node %d, its frames do not: %s",
+		 guest->object.name, guest->numa_node, weir_error_text());
+	return guest_pools_create(guest, old_node);
+}
+
+static void
+pair_negotiated(struct weir_pair *pair, uint64_t features)
+{
+	const struct weir_guest *guest = pair->guest;
+	uint32_t len = guest->mtu + 14 + 8;
+	uint32_t room = rte_pktmbuf_data_room_size(pair->tx_pool) - RTE_PKTMBUF_HEADROOM;
+
+	pair->access.rx_offloads = rx_offloads_of(features);
+	pair->mergeable = features & FEATURE(VIRTIO_NET_F_MRG_RXBUF);
+	pair->packed = features & FEATURE(34);
+	pair->rx_len_max =
+		pair->access.rx_offloads & (WEIR_OFFLOAD_CAP_TSO4 | WEIR_OFFLOAD_CAP_TSO6)
+			? WEIR_FRAME_LEN_MAX
+			: len;
+	if (features & (FEATURE(VIRTIO_NET_F_HOST_TSO4) | FEATURE(VIRTIO_NET_F_HOST_TSO6)))
+		len = WEIR_FRAME_LEN_MAX;
+	pair->max_frames = (len + room - 1) / room;
+}
+
+/** Give back what up_pairs() made of the first @p n. */
+static void
+down_pairs(struct weir_guest *guest, uint16_t n)
+{
+	struct weir_pair *pair;
+
+	while (n-- > 0) {
+		pair = guest->pairs[n];
+		guest->scheduler->leave(guest->scheduler, pair->target);
+		pthread_mutex_lock(&guest->lock);
+		library_release(pair);
+		pair_stats_add(&guest->past, &pair->stats);
+		guest->pairs[n] = NULL;
+		pthread_mutex_unlock(&guest->lock);
+		pair_free(pair);
+	}
+}
+
+static int
+up_pairs(struct weir_guest *guest)
+{
+	struct weir_pair *pair;
+	uint16_t i;
+
+	for (i = 0; i < guest->n_pairs; i++) {
+		pair = pair_create(guest, i, guest->vid);
+		if (pair == NULL) {
+			down_pairs(guest, i);
+			return -ENOMEM;
+		}
+		pair->target = guest->scheduler->place(guest->scheduler, guest->object.name, i,
+						       guest->numa_node);
+		if (pair->target == NULL) {
+			pair_free(pair);
+			down_pairs(guest, i);
+			return -EBUSY;
+		}
+		pair_negotiated(pair, guest->features);
+		pair->rx_enabled = guest->rx_enabled[i];
+		pair->tx_enabled = guest->tx_enabled[i];
+		pthread_mutex_lock(&guest->lock);
+		guest->pairs[i] = pair;
+		pthread_mutex_unlock(&guest->lock);
+		guest->client_view.access[i] = &pair->access;
+		guest->client_view.target[i] = pair->target;
+	}
+	return 0;
+}
+
+/* Post every rx id. The queue is ours until attach(). */
+static void
+post_rx_ids(struct weir_pair *pair)
+{
+	uint16_t ids[PAIR_RX_IDS], i;
+
+	for (i = 0; i < PAIR_RX_IDS; i++)
+		ids[i] = i;
+	pair->queue->ops->rx_avail(pair->queue, &pair->access, ids, PAIR_RX_IDS);
+}
+
+static int
+session_up(struct weir_guest *guest)
+{
+	struct weir_endpoint_client *client = &guest->client_view;
+	struct weir_queue *queues[WEIR_QUEUES_MAX];
+	uint16_t i;
+	int rc;
+
+	rte_vhost_get_negotiated_features(guest->vid, &guest->features);
+	guest->numa_node = numa_of_guest(guest->vid);
+	rc = follow_memory(guest);
+	if (rc != 0)
+		return rc;
+	*client = (struct weir_endpoint_client){
+		.name = guest->object.name,
+		.n_queues = guest->n_pairs,
+		.mtu = guest->mtu,
+		.rx_offloads = rx_offloads_of(guest->features),
+		.numa_node = guest->numa_node,
+	};
+	rc = up_pairs(guest);
+	if (rc != 0)
+		return rc;
+	rc = weir_endpoint_get_queues(guest->endpoint, client, queues);
+	if (rc != 0) {
+		down_pairs(guest, guest->n_pairs);
+		return rc;
+	}
+	pthread_mutex_lock(&guest->lock);
+	memcpy(guest->queues, queues, sizeof(queues));
+	pthread_mutex_unlock(&guest->lock);
+	for (i = 0; i < guest->n_pairs; i++) {
+		struct weir_pair *pair = guest->pairs[i];
+
+		pair->queue = queues[i];
+		queues[i]->ops->set_active(queues[i], pair->rx_enabled);
+		post_rx_ids(pair);
+		guest->scheduler->attach(guest->scheduler, pair->target, pair);
+	}
+	return 0;
+}
+
+static void
+session_down(struct weir_guest *guest)
+{
+	struct weir_queue *queues[WEIR_QUEUES_MAX];
+	uint16_t i;
+
+	for (i = 0; i < guest->n_pairs; i++)
+		guest->scheduler->detach(guest->scheduler, guest->pairs[i]->target,
+					 guest->pairs[i]);
+	/* Telemetry must not look at a queue that stop() frees. */
+	pthread_mutex_lock(&guest->lock);
+	memcpy(queues, guest->queues, sizeof(queues));
+	memset(guest->queues, 0, sizeof(guest->queues));
+	pthread_mutex_unlock(&guest->lock);
+	weir_endpoint_stop(guest->endpoint, &guest->client_view, queues);
+	down_pairs(guest, guest->n_pairs);
+}
+
+/* The callbacks. */
+
+static int
+on_new_connection(int vid)
+{
+	struct weir_guest *guest = guest_of_vid(vid);
+	uint16_t i;
+
+	if (guest == NULL)
+		return -1;
+	if (guest->vid >= 0) {
+		WEIR_LOG(
+			guest, WARNING,
+			"guest %s: a second front-end on %s is turned away: the first is connected",
+			guest->object.name, guest->socket);
+		return -1;
+	}
+	guest->vid = vid;
+	/* Without multiqueue nobody tells that the first pair is enabled. */
+	for (i = 0; i < WEIR_QUEUES_MAX; i++)
+		guest->rx_enabled[i] = guest->tx_enabled[i] = i == 0;
+	guest_set_state(guest, GUEST_CONNECTED,
+			"connected, but its rings are not set up: no driver runs in the guest yet");
+	guest->n_connects++;
+	WEIR_LOG(guest, INFO, "guest %s: front-end connected on %s", guest->object.name,
+		 guest->socket);
+	return 0;
+}
+
+static int
+on_new_device(int vid)
+{
+	struct weir_guest *guest = guest_of_vid(vid);
+	uint16_t mtu = 0;
+	int rc;
+
+	if (guest == NULL || guest->vid != vid)
+		return -1;
+	rc = session_up(guest);
+	if (rc != 0) {
+		guest_set_state(guest, GUEST_FAILED, "%s", weir_error_text());
+		WEIR_LOG(guest, ERR, "guest %s: not up: %s", guest->object.name, weir_error_text());
+		return -1;
+	}
+	guest->n_ups++;
+	guest_set_state(guest, GUEST_UP, "up");
+	if (rte_vhost_get_mtu(vid, &mtu) == 0 && mtu > guest->mtu)
+		WEIR_LOG(guest, WARNING,
+			 "guest %s: its front-end set an MTU of %u, weir serves %u: add mtu=%u",
+			 guest->object.name, mtu, guest->mtu, mtu);
+	WEIR_LOG(guest, INFO, "guest %s: up, %s rings, memory on node %d, features 0x%lx",
+		 guest->object.name, guest->features & FEATURE(34) ? "packed" : "split",
+		 guest->numa_node, (unsigned long)guest->features);
+	return 0;
+}
+
+static void
+on_destroy_device(int vid)
+{
+	struct weir_guest *guest = guest_of_vid(vid);
+
+	if (guest == NULL || guest->vid != vid || guest->state != GUEST_UP)
+		return;
+	session_down(guest);
+	guest_set_state(guest, GUEST_CONNECTED,
+			"its rings have stopped: the guest reset its "
+			"device, or is paused or gone");
+	WEIR_LOG(guest, INFO, "guest %s: rings stopped", guest->object.name);
+}
+
+static void
+on_destroy_connection(int vid)
+{
+	struct weir_guest *guest = guest_of_vid(vid);
+
+	if (guest == NULL || guest->vid != vid)
+		return;
+	guest->vid = -1;
+	guest->features = 0;
+	set_waiting(guest);
+	WEIR_LOG(guest, INFO, "guest %s: front-end gone", guest->object.name);
+}
+
+static int
+on_vring_state_changed(int vid, uint16_t vring, int enable)
+{
+	struct weir_guest *guest = guest_of_vid(vid);
+	uint16_t index = vring / 2;
+	bool rx = vring % 2 == 0;
+
+	if (guest == NULL || guest->vid != vid)
+		return -1;
+	if (index >= guest->n_pairs) {
+		if (enable && rx)
+			WEIR_LOG(guest, WARNING,
+				 "guest %s: it uses queue pair %u, which is not served: raise "
+				 "queues=%u to %u or more",
+				 guest->object.name, index, guest->n_pairs, index + 1);
+		return 0;
+	}
+	(rx ? guest->rx_enabled : guest->tx_enabled)[index] = enable;
+	/* Up and down run on this same thread: the pair is there, or it is not. */
+	if (guest->state == GUEST_UP) {
+		struct weir_pair *pair = guest->pairs[index];
+
+		if (rx) {
+			pair->rx_enabled = enable;
+			pair->queue->ops->set_active(pair->queue, enable);
+		} else {
+			pair->tx_enabled = enable;
+		}
+	}
+	return 0;
+}
+
+static const struct rte_vhost_device_ops session_ops = {
+	.new_device = on_new_device,
+	.destroy_device = on_destroy_device,
+	.vring_state_changed = on_vring_state_changed,
+	.new_connection = on_new_connection,
+	.destroy_connection = on_destroy_connection,
+};
+
+/* Serving the socket. */
+
+static uint64_t
+features_off(const struct weir_guest *guest)
+{
+	uint32_t takes = weir_endpoint_ops(guest->endpoint)->tx_offloads(guest->endpoint);
+	uint64_t off = FEATURES_NEVER;
+
+	if (!guest->csum)
+		off |= FEATURES_CSUM | FEATURES_TSO;
+	if (!guest->tso)
+		off |= FEATURES_TSO;
+	if (!guest->mrg_rxbuf)
+		off |= FEATURE(VIRTIO_NET_F_MRG_RXBUF);
+	if (!(takes & WEIR_OFFLOAD_CAP_CSUM))
+		off |= FEATURE(VIRTIO_NET_F_CSUM);
+	if (!(takes & WEIR_OFFLOAD_CAP_TSO4))
+		off |= FEATURE(VIRTIO_NET_F_HOST_TSO4) | FEATURE(VIRTIO_NET_F_GSO);
+	if (!(takes & WEIR_OFFLOAD_CAP_TSO6))
+		off |= FEATURE(VIRTIO_NET_F_HOST_TSO6) | FEATURE(VIRTIO_NET_F_GSO);
+	if (!(takes & WEIR_OFFLOAD_CAP_ECN))
+		off |= FEATURE(VIRTIO_NET_F_HOST_ECN);
+	return off;
+}
+
+int
+session_start(struct weir_guest *guest)
+{
+	uint64_t flags = guest->client ? RTE_VHOST_USER_CLIENT : 0;
+
+	if (rte_vhost_driver_register(guest->socket, flags) != 0)
+		return weir_error(rte_errno ? rte_errno : ENOSPC,
+				  "the vhost library refuses socket %s: it serves 1024 at most",
+				  guest->socket);
+	guest->started = true;
+	set_waiting(guest);
+	if (rte_vhost_driver_disable_features(guest->socket, features_off(guest)) != 0 ||
+	    rte_vhost_driver_callback_register(guest->socket, &session_ops) != 0 ||
+	    rte_vhost_driver_start(guest->socket) != 0) {
+		int rc = weir_error(EADDRNOTAVAIL, "the vhost library cannot serve socket %s: %s",
+				    guest->socket, strerror(errno));
+
+		session_stop(guest);
+		return rc;
+	}
+	return 0;
+}
+
+void
+session_stop(struct weir_guest *guest)
+{
+	if (!guest->started)
+		return;
+	/* Runs on_destroy_device() for a guest that is up. */
+	rte_vhost_driver_unregister(guest->socket);
+	guest->started = false;
+	guest->vid = -1;
+}

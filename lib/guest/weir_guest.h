@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef WEIR_GUEST_H
+#define WEIR_GUEST_H
+
+/**
+ * Guest port: one vhost-user connection and its queue pairs.
+ *
+ * Life: weir_guest_create() checks the keys and makes the frame pools,
+ * weir_guest_start() serves the socket. From then on the front-end (QEMU, a
+ * virtio-user process) comes, goes, crashes and comes back as it likes; each time
+ * its rings are ready the guest is *up*: it has queues from its endpoint and its
+ * pairs are polled. weir_guest_free() ends all of it.
+ *
+ * create, start, free: control threads, one at a time. Coming up and going down
+ * happens on the vhost library's thread. weir_pair_poll(): the lcore the pair is
+ * attached to, and nobody else.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "weir_endpoint.h"
+
+struct weir_guest;
+struct weir_pair;
+
+/**
+ * Who decides which lcore polls a pair, and makes it do so.
+ *
+ * Provided from above (lib/poller); called on control threads.
+ */
+struct weir_scheduler {
+	/**
+	 * Choose an lcore for a pair that is about to come up.
+	 * @param numa_node Where the guest's memory lives, or SOCKET_ID_ANY.
+	 * @return Its target; NULL when there is none left, with the reason.
+	 */
+	struct weir_target *(*place)(struct weir_scheduler *scheduler, const char *guest,
+				     uint16_t index, int numa_node);
+	/** Poll the pair from now on. */
+	void (*attach)(struct weir_scheduler *scheduler, struct weir_target *target,
+		       struct weir_pair *pair);
+	/** Poll it no longer; on return its lcore has let go of it. */
+	void (*detach)(struct weir_scheduler *scheduler, struct weir_target *target,
+		       struct weir_pair *pair);
+	/** Undo place(). */
+	void (*leave)(struct weir_scheduler *scheduler, struct weir_target *target);
+};
+
+/** The keys of --guest, one "key=VALUE  what" a line. */
+const char *weir_guest_usage(void);
+
+/**
+ * Create from `name=g0,socket=/run/weir/g0.sock,endpoint=up,...`.
+ *
+ * @param scheduler
+ *   Outlives the guest.
+ * @return
+ *   The guest, or NULL with rte_errno and weir_error_text(): EINVAL a wrong word;
+ *   ENOENT no such endpoint; EEXIST name or socket is taken by another guest;
+ *   EBUSY the endpoint is; ENAMETOOLONG; ENOMEM.
+ */
+struct weir_guest *weir_guest_create(const char *keys, struct weir_scheduler *scheduler);
+
+/**
+ * Serve the socket. A stale socket file is taken over, a live one is not.
+ *
+ * @return 0, or negative errno with weir_error_text(): EADDRINUSE, EACCES, ENOENT...
+ */
+int weir_guest_start(struct weir_guest *guest);
+
+/**
+ * Disconnect the front-end and stop serving the socket; its file is removed.
+ *
+ * Frames of two guests that are patched together lie in each other's hands: stop
+ * all of them before the first is freed. Twice does nothing.
+ */
+void weir_guest_stop(struct weir_guest *guest);
+
+/** Stop and free; accepts NULL. */
+void weir_guest_free(struct weir_guest *guest);
+
+const char *weir_guest_name(const struct weir_guest *guest);
+
+/** "g0 pair 1", for log lines; valid as long as the guest is up. */
+const char *weir_pair_name(const struct weir_pair *pair);
+
+/**
+ * Move a bounded burst each way between the pair's rings and its queue.
+ *
+ * @return
+ *   Frames moved; 0 when there was nothing to do.
+ */
+unsigned int weir_pair_poll(struct weir_pair *pair);
+
+#endif

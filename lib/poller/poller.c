@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <rte_cycles.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_pause.h>
+
+#include "poller.h"
+#include "weir_error.h"
+
+RTE_LOG_REGISTER(weir_poller_logtype, weir.poller, INFO);
+
+static struct weir_poller *
+poller_of(struct weir_object *object)
+{
+	return container_of(object, struct weir_poller, object);
+}
+
+static void
+poller_info(struct weir_object *object, struct rte_tel_data *dict)
+{
+	struct weir_poller *poller = poller_of(object);
+	struct rte_tel_data *names = rte_tel_data_alloc();
+	unsigned int i;
+
+	rte_tel_data_add_dict_u64(dict, "lcore", poller->target.lcore);
+	rte_tel_data_add_dict_int(dict, "numa_node", poller->numa_node);
+	rte_tel_data_add_dict_u64(dict, "pairs", poller->n_pairs);
+	if (names == NULL)
+		return;
+	rte_tel_data_start_array(names, RTE_TEL_STRING_VAL);
+	/* A pair is freed only after detach, and detach asks under this lock. */
+	pthread_mutex_lock(&poller->control);
+	for (i = 0; i < poller->n_pairs; i++)
+		if (rte_tel_data_add_array_string(names, weir_pair_name(poller->pairs[i])) != 0)
+			break;
+	pthread_mutex_unlock(&poller->control);
+	rte_tel_data_add_dict_container(dict, "polls", names, 0);
+}
+
+static void
+poller_stats(struct weir_object *object, struct rte_tel_data *dict)
+{
+	struct weir_poller *poller = poller_of(object);
+
+	rte_tel_data_add_dict_u64(dict, "busy_cycles", poller->busy_cycles);
+	rte_tel_data_add_dict_u64(dict, "idle_cycles", poller->idle_cycles);
+	rte_tel_data_add_dict_u64(dict, "loops", poller->loops);
+	rte_tel_data_add_dict_u64(dict, "busy_loops", poller->busy_loops);
+	rte_tel_data_add_dict_u64(dict, "moved", poller->packets);
+	rte_tel_data_add_dict_u64(dict, "cycles_hz", rte_get_tsc_hz());
+}
+
+static struct weir_class poller_class = {
+	.room = "poller",
+	.info = poller_info,
+	.stats = poller_stats,
+};
+
+WEIR_CLASS_REGISTER(poller_class);
+
+/* The loop. */
+
+static void
+poller_answer(struct weir_poller *poller)
+{
+	poller->fn(poller->arg);
+	/* Release: whoever asked sees what fn did. Partner: the acquire in poller_run(). */
+	atomic_store_explicit(&poller->asked, false, memory_order_release);
+}
+
+static int
+poller_loop(void *arg)
+{
+	struct weir_poller *poller = arg;
+	uint64_t then = rte_rdtsc(), now;
+	unsigned int i, moved;
+
+	while (!atomic_load_explicit(&poller->quit, memory_order_relaxed)) {
+		/* Acquire: fn and arg of whoever asked. Partner: the release in poller_run(). */
+		if (unlikely(atomic_load_explicit(&poller->asked, memory_order_acquire)))
+			poller_answer(poller);
+		moved = 0;
+		for (i = 0; i < poller->n_pairs; i++)
+			moved += weir_pair_poll(poller->pairs[i]);
+		now = rte_rdtsc();
+		poller->loops++;
+		if (moved > 0) {
+			poller->busy_loops++;
+			poller->busy_cycles += now - then;
+			poller->packets += moved;
+		} else {
+			poller->idle_cycles += now - then;
+			rte_pause();
+		}
+		then = now;
+	}
+	return 0;
+}
+
+/* The mailbox. */
+
+static void
+poller_run(struct weir_target *target, void (*fn)(void *arg), void *arg)
+{
+	struct weir_poller *poller = container_of(target, struct weir_poller, target);
+	const struct timespec step = {.tv_nsec = 20000};
+	unsigned int steps = 0;
+
+	pthread_mutex_lock(&poller->control);
+	poller->fn = fn;
+	poller->arg = arg;
+	/* Release: the lcore sees fn and arg. Partner: the acquire in poller_loop(). */
+	atomic_store_explicit(&poller->asked, true, memory_order_release);
+	/* Waits in steps, so that answering costs the lcore no system call. */
+	while (atomic_load_explicit(&poller->asked, memory_order_acquire)) {
+		nanosleep(&step, NULL);
+		if (++steps == 20000)
+			WEIR_LOG(poller, WARNING, "lcore %u has not answered for a second",
+				 target->lcore);
+	}
+	pthread_mutex_unlock(&poller->control);
+}
+
+struct change {
+	struct weir_poller *poller;
+	struct weir_pair *pair;
+};
+
+static void
+change_attach(void *arg)
+{
+	struct change *change = arg;
+	struct weir_poller *poller = change->poller;
+
+	poller->pairs[poller->n_pairs++] = change->pair;
+}
+
+static void
+change_detach(void *arg)
+{
+	struct change *change = arg;
+	struct weir_poller *poller = change->poller;
+	unsigned int i;
+
+	for (i = 0; i < poller->n_pairs; i++) {
+		if (poller->pairs[i] == change->pair) {
+			poller->pairs[i] = poller->pairs[--poller->n_pairs];
+			return;
+		}
+	}
+}
+
+void
+poller_attach(struct weir_poller *poller, struct weir_pair *pair)
+{
+	struct change change = {poller, pair};
+
+	poller_run(&poller->target, change_attach, &change);
+}
+
+void
+poller_detach(struct weir_poller *poller, struct weir_pair *pair)
+{
+	struct change change = {poller, pair};
+
+	poller_run(&poller->target, change_detach, &change);
+}
+
+int
+poller_start(struct weir_poller *poller, unsigned int lcore)
+{
+	char name[WEIR_OBJECT_NAMESIZE];
+	int rc;
+
+	memset(poller, 0, sizeof(*poller));
+	pthread_mutex_init(&poller->control, NULL);
+	poller->target.run = poller_run;
+	poller->target.lcore = lcore;
+	poller->numa_node = (int)rte_lcore_to_socket_id(lcore);
+	snprintf(name, sizeof(name), "lcore%u", lcore);
+	rc = weir_object_add(&poller_class, &poller->object, name);
+	if (rc != 0)
+		return rc;
+	rc = rte_eal_remote_launch(poller_loop, poller, lcore);
+	if (rc != 0) {
+		weir_object_remove(&poller_class, &poller->object);
+		return weir_error(-rc, "lcore %u runs something else already", lcore);
+	}
+	return 0;
+}
+
+void
+poller_stop(struct weir_poller *poller)
+{
+	atomic_store_explicit(&poller->quit, true, memory_order_relaxed);
+	rte_eal_wait_lcore(poller->target.lcore);
+	weir_object_remove(&poller_class, &poller->object);
+	pthread_mutex_destroy(&poller->control);
+}

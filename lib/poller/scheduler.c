@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_memory.h>
+
+#include "poller.h"
+#include "weir_error.h"
+
+struct weir_pollers {
+	struct weir_scheduler scheduler;
+	pthread_mutex_t lock; /* of every n_placed */
+	unsigned int n;
+	struct weir_poller pollers[] __rte_cache_aligned;
+};
+
+static struct weir_pollers *
+pollers_of(struct weir_scheduler *scheduler)
+{
+	return container_of(scheduler, struct weir_pollers, scheduler);
+}
+
+/** The lcore with the fewest pairs, among those of the node if there are any. */
+static struct weir_target *
+pollers_place(struct weir_scheduler *scheduler, const char *guest, uint16_t index, int numa_node)
+{
+	struct weir_pollers *pollers = pollers_of(scheduler);
+	struct weir_poller *best = NULL;
+	bool near, best_near = false;
+	unsigned int i;
+
+	pthread_mutex_lock(&pollers->lock);
+	for (i = 0; i < pollers->n; i++) {
+		struct weir_poller *poller = &pollers->pollers[i];
+
+		if (poller->n_placed == POLLER_PAIRS_MAX)
+			continue;
+		near = numa_node == SOCKET_ID_ANY || poller->numa_node == numa_node;
+		if (best == NULL || (near && !best_near) ||
+		    (near == best_near && poller->n_placed < best->n_placed)) {
+			best = poller;
+			best_near = near;
+		}
+	}
+	if (best != NULL)
+		best->n_placed++;
+	pthread_mutex_unlock(&pollers->lock);
+	if (best == NULL) {
+		weir_error(EBUSY, "every lcore polls %d queue pairs already: add lcores with -l",
+			   POLLER_PAIRS_MAX);
+		return NULL;
+	}
+	if (!best_near)
+		WEIR_LOG(poller, WARNING,
+			 "guest %s pair %u: its memory lives on node %d, but no poll lcore does: "
+			 "lcore %u of node %d polls it, more slowly",
+			 guest, index, numa_node, best->target.lcore, best->numa_node);
+	return &best->target;
+}
+
+static void
+pollers_leave(struct weir_scheduler *scheduler, struct weir_target *target)
+{
+	struct weir_pollers *pollers = pollers_of(scheduler);
+
+	pthread_mutex_lock(&pollers->lock);
+	container_of(target, struct weir_poller, target)->n_placed--;
+	pthread_mutex_unlock(&pollers->lock);
+}
+
+static void
+pollers_attach(struct weir_scheduler *scheduler, struct weir_target *target, struct weir_pair *pair)
+{
+	poller_attach(container_of(target, struct weir_poller, target), pair);
+}
+
+static void
+pollers_detach(struct weir_scheduler *scheduler, struct weir_target *target, struct weir_pair *pair)
+{
+	poller_detach(container_of(target, struct weir_poller, target), pair);
+}
+
+struct weir_pollers *
+weir_pollers_start(void)
+{
+	struct weir_pollers *pollers;
+	unsigned int lcore;
+	size_t size;
+
+	if (rte_lcore_count() < 2) {
+		rte_errno = -weir_error(EINVAL,
+					"too few lcores: the main lcore and at least one to poll "
+					"are needed: use -l 0-1, or --lcores");
+		return NULL;
+	}
+	size = sizeof(*pollers) + (rte_lcore_count() - 1) * sizeof(pollers->pollers[0]);
+	pollers = aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_CACHE_LINE_ROUNDUP(size));
+	if (pollers == NULL) {
+		rte_errno = -weir_error(ENOMEM, "no memory for the pollers");
+		return NULL;
+	}
+	pollers->n = 0;
+	pthread_mutex_init(&pollers->lock, NULL);
+	pollers->scheduler = (struct weir_scheduler){
+		.place = pollers_place,
+		.attach = pollers_attach,
+		.detach = pollers_detach,
+		.leave = pollers_leave,
+	};
+	RTE_LCORE_FOREACH_WORKER(lcore) {
+		int rc = poller_start(&pollers->pollers[pollers->n], lcore);
+
+		if (rc != 0) {
+			weir_pollers_stop(pollers);
+			rte_errno = -rc;
+			return NULL;
+		}
+		pollers->n++;
+	}
+	return pollers;
+}
+
+void
+weir_pollers_stop(struct weir_pollers *pollers)
+{
+	if (pollers == NULL)
+		return;
+	while (pollers->n > 0)
+		poller_stop(&pollers->pollers[--pollers->n]);
+	pthread_mutex_destroy(&pollers->lock);
+	free(pollers);
+}
+
+struct weir_scheduler *
+weir_pollers_scheduler(struct weir_pollers *pollers)
+{
+	return &pollers->scheduler;
+}
+
+unsigned int
+weir_pollers_count(const struct weir_pollers *pollers)
+{
+	return pollers->n;
+}

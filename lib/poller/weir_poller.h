@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef WEIR_POLLER_H
+#define WEIR_POLLER_H
+
+/**
+ * Poller: an lcore's loop over the queue pairs it owns, a bounded burst each.
+ *
+ * A pair belongs to exactly one poller at a time. Handing over, to and from, is one
+ * mechanism: the control side asks (weir_target.run), the lcore answers from its
+ * loop, between two polls, that it has done so, then the control side proceeds.
+ *
+ * All calls: control threads. Any number of them may ask the same poller.
+ */
+
+#include "weir_guest.h"
+
+struct weir_pollers;
+
+/**
+ * Start a poller on every worker lcore of EAL.
+ *
+ * @return
+ *   NULL with rte_errno and weir_error_text(): EINVAL when EAL has no worker lcore,
+ *   ENOMEM, EBUSY when an lcore runs something else.
+ */
+struct weir_pollers *weir_pollers_start(void);
+
+/** End the loops and free; accepts NULL. No pair is attached any more. */
+void weir_pollers_stop(struct weir_pollers *pollers);
+
+/** The scheduler that spreads pairs over these pollers, for weir_guest_create(). */
+struct weir_scheduler *weir_pollers_scheduler(struct weir_pollers *pollers);
+
+/** How many there are. */
+unsigned int weir_pollers_count(const struct weir_pollers *pollers);
+
+#endif
