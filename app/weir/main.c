@@ -12,15 +12,17 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_log.h>
-#include <rte_malloc.h>
 
 #include "options.h"
+#include "weir_budget.h"
 #include "weir_endpoint.h"
 #include "weir_error.h"
+#include "weir_frame.h"
 #include "weir_guest.h"
 #include "weir_poller.h"
 
 struct weir {
+	struct weir_budget *budget;
 	struct weir_pollers *pollers;
 	struct weir_endpoint *endpoints[OPTIONS_ENDPOINTS_MAX];
 	unsigned int n_endpoints;
@@ -35,20 +37,18 @@ fail(void)
 	return EXIT_FAILURE;
 }
 
-/** Bytes that EAL's heaps hold, and how many of them are taken. */
+/** The arithmetic of memory, in one line. */
 static void
-memory_in_use(uint64_t *used, uint64_t *total)
+say_memory(const struct weir *weir)
 {
-	struct rte_malloc_socket_stats stats;
-	int node;
+	uint64_t limit = weir_budget_limit_bytes(weir->budget);
+	char of[64] = "no limit";
 
-	*used = *total = 0;
-	for (node = 0; node < RTE_MAX_NUMA_NODES; node++) {
-		if (rte_malloc_get_socket_stats(node, &stats) == 0) {
-			*used += stats.heap_allocsz_bytes;
-			*total += stats.heap_totalsz_bytes;
-		}
-	}
+	if (limit != WEIR_BUDGET_UNLIMITED)
+		snprintf(of, sizeof(of), "a limit of %.1f MB", limit / 1048576.0);
+	printf("weir: %u guest%s x 2 directions x %u frames of their MTU = %.1f MB reserved, %s\n",
+	       weir->n_guests, weir->n_guests == 1 ? "" : "s", WEIR_FRAME_CAPACITY_DEFAULT,
+	       weir_budget_used_bytes(weir->budget) / 1048576.0, of);
 }
 
 static int
@@ -59,6 +59,9 @@ weir_open(struct weir *weir, const struct options *options)
 	weir->pollers = weir_pollers_start();
 	if (weir->pollers == NULL)
 		return -rte_errno;
+	weir->budget = weir_budget_create("host", NULL, options->budget_bytes);
+	if (weir->budget == NULL)
+		return -rte_errno;
 	for (i = 0; i < options->n_endpoints; i++) {
 		weir->endpoints[i] = weir_endpoint_create(options->endpoints[i]);
 		if (weir->endpoints[i] == NULL)
@@ -66,8 +69,8 @@ weir_open(struct weir *weir, const struct options *options)
 		weir->n_endpoints++;
 	}
 	for (i = 0; i < options->n_guests; i++) {
-		weir->guests[i] = weir_guest_create(options->guests[i],
-						    weir_pollers_scheduler(weir->pollers));
+		weir->guests[i] = weir_guest_create(
+			options->guests[i], weir_pollers_scheduler(weir->pollers), weir->budget);
 		if (weir->guests[i] == NULL)
 			return -rte_errno;
 		weir->n_guests++;
@@ -94,6 +97,7 @@ weir_close(struct weir *weir)
 		weir_guest_free(weir->guests[--weir->n_guests]);
 	while (weir->n_endpoints > 0)
 		weir_endpoint_free(weir->endpoints[--weir->n_endpoints]);
+	weir_budget_free(weir->budget);
 	weir_pollers_stop(weir->pollers);
 }
 
@@ -101,7 +105,6 @@ static int
 weir_serve(const struct options *options, const sigset_t *signals)
 {
 	static struct weir weir;
-	uint64_t used, total;
 	int rc, caught;
 
 	rc = weir_open(&weir, options);
@@ -114,11 +117,10 @@ weir_serve(const struct options *options, const sigset_t *signals)
 		weir_error(-rc, "%s", text);
 		return rc;
 	}
-	memory_in_use(&used, &total);
-	printf("weir: %u guest%s on %u poll lcore%s, %u endpoint%s, %.1f of %.1f MB in use\n",
-	       weir.n_guests, weir.n_guests == 1 ? "" : "s", weir_pollers_count(weir.pollers),
+	say_memory(&weir);
+	printf("weir: %u poll lcore%s, %u endpoint%s\n", weir_pollers_count(weir.pollers),
 	       weir_pollers_count(weir.pollers) == 1 ? "" : "s", weir.n_endpoints,
-	       weir.n_endpoints == 1 ? "" : "s", used / 1048576.0, total / 1048576.0);
+	       weir.n_endpoints == 1 ? "" : "s");
 	printf("weir: ready\n");
 	fflush(stdout);
 	sigwait(signals, &caught);
@@ -159,10 +161,15 @@ main(int argc, char **argv)
 	rte_log_set_level_pattern("lib.vhost.*", RTE_LOG_WARNING);
 	argv[separator] = NULL;
 	if (rte_eal_init(separator, argv) < 0) {
-		weir_error(rte_errno,
-			   "EAL does not start: %s: without huge pages or root, give it --no-huge "
-			   "-m 256 (its own lines above say more)",
-			   rte_strerror(rte_errno));
+		if (rte_errno == EINVAL)
+			weir_error(EINVAL, "EAL refuses its options, those before the --: its own "
+					   "line above names the one");
+		else
+			weir_error(rte_errno,
+				   "EAL does not start: %s: without huge pages or root, give it "
+				   "--no-huge "
+				   "-m 256 (its own lines above say more)",
+				   rte_strerror(rte_errno));
 		return fail();
 	}
 	rc = weir_serve(&options, &signals);

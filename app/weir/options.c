@@ -8,12 +8,14 @@
 #include "weir_endpoint.h"
 #include "weir_error.h"
 #include "weir_guest.h"
+#include "weir_keys.h"
 
-enum { OPTION_ENDPOINT = 256, OPTION_GUEST, OPTION_HELP, OPTION_VERSION };
+enum { OPTION_ENDPOINT = 256, OPTION_GUEST, OPTION_BUDGET, OPTION_HELP, OPTION_VERSION };
 
 static const struct option long_options[] = {
 	{"endpoint", required_argument, NULL, OPTION_ENDPOINT},
 	{"guest", required_argument, NULL, OPTION_GUEST},
+	{"budget", required_argument, NULL, OPTION_BUDGET},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{NULL, 0, NULL, 0},
@@ -51,6 +53,8 @@ print_help(void)
 	       "      a virtual machine or container that connects by vhost-user:\n");
 	print_keys(weir_guest_usage(), "          ");
 	printf("\n"
+	       "  --budget BYTES\n"
+	       "      most that the frames of all guests may take, K, M or G allowed (no limit)\n\n"
 	       "  --help, --version\n\n"
 	       "The main lcore controls, every other lcore polls. Without huge pages, give EAL\n"
 	       "--no-huge -m MEGABYTES. For instance:\n\n"
@@ -94,6 +98,7 @@ options_parse(int argc, char **argv, struct options *options)
 	int option, rc = 0;
 
 	memset(options, 0, sizeof(*options));
+	options->budget_bytes = WEIR_BUDGET_UNLIMITED;
 	optind = 1;
 	opterr = 0; /* the sentence is ours */
 	while (rc == 0 && (option = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
@@ -106,15 +111,24 @@ options_parse(int argc, char **argv, struct options *options)
 			rc = append("--guest", options->guests, &options->n_guests,
 				    OPTIONS_GUESTS_MAX);
 			break;
+		case OPTION_BUDGET:
+			if (weir_keys_parse_bytes(optarg, &options->budget_bytes) != 0 ||
+			    options->budget_bytes == 0)
+				rc = weir_error(EINVAL,
+						"--budget %s: bytes are needed, with K, M or G if "
+						"you like: --budget 512M",
+						optarg);
+			break;
 		case ':':
 			rc = weir_error(EINVAL, "%s needs a value: see weir --help",
 					argv[optind - 1]);
 			break;
 		default:
-			rc = weir_error(EINVAL,
-					"unknown option '%s': --endpoint, --guest, --help and "
-					"--version are known (EAL's go before the --)",
-					argv[optind - 1]);
+			rc = weir_error(
+				EINVAL,
+				"unknown option '%s': --endpoint, --guest, --budget, --help and "
+				"--version are known (EAL's go before the --)",
+				argv[optind - 1]);
 		}
 	}
 	if (rc != 0)

@@ -7,6 +7,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define OPTIONS_ENDPOINTS_MAX 1024
 #define OPTIONS_GUESTS_MAX 1024
@@ -16,6 +17,7 @@ struct options {
 	unsigned int n_endpoints;
 	const char *guests[OPTIONS_GUESTS_MAX];
 	unsigned int n_guests;
+	uint64_t budget_bytes;
 };
 
 /** Whether --help or --version was among the words; answered on stdout, without EAL. */

@@ -151,6 +151,17 @@ number_parse(const char *text, bool suffix, uint64_t *value)
 	return *end == '\0' ? 0 : -EINVAL;
 }
 
+int
+weir_keys_parse_bytes(const char *text, uint64_t *value)
+{
+	uint64_t number;
+
+	if (number_parse(text, true, &number) != 0)
+		return -EINVAL;
+	*value = number;
+	return 0;
+}
+
 static int
 keys_ranged(const struct weir_keys *keys, const char *key, bool suffix, uint64_t min, uint64_t max,
 	    uint64_t *value)

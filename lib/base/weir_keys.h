@@ -56,6 +56,14 @@ int weir_keys_number(const struct weir_keys *keys, const char *key, uint64_t min
 int weir_keys_bytes(const struct weir_keys *keys, const char *key, uint64_t min, uint64_t max,
 		    uint64_t *value);
 
+/**
+ * Read a whole number of bytes, with an optional suffix K, M, G: the value of an
+ * option that has no keys.
+ *
+ * @return 0, or -EINVAL without a sentence: the caller knows what it read.
+ */
+int weir_keys_parse_bytes(const char *text, uint64_t *value);
+
 /** on or off. */
 int weir_keys_switch(const struct weir_keys *keys, const char *key, bool *value);
 

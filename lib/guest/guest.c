@@ -12,14 +12,12 @@
 
 RTE_LOG_REGISTER(weir_guest_logtype, weir.guest, INFO);
 
-/* seeds: FramePool, "MTU x 256 per direction". */
-#define FRAMES_A_DIRECTION 256
 #define MTU_MIN 68 /* RFC 791: every link carries 68 bytes */
 #define MTU_MAX 65535
 #define MTU_DEFAULT 1500
 
-static const char *const guest_keys[] = {"name", "socket", "endpoint", "mode",	    "queues",
-					 "mtu",	 "csum",   "tso",      "mrg_rxbuf", NULL};
+static const char *const guest_keys[] = {"name", "socket", "endpoint",	"mode",	  "queues", "mtu",
+					 "csum", "tso",	   "mrg_rxbuf", "budget", NULL};
 static const char *const mode_words[] = {"server", "client", NULL};
 
 static const char *const state_names[] = {
@@ -38,7 +36,8 @@ weir_guest_usage(void)
 	       "mtu=68..65535       largest Ethernet payload (1500)\n"
 	       "csum=on|off         offer checksum offload, both ways (on)\n"
 	       "tso=on|off          offer TCP segmentation offload, both ways (on)\n"
-	       "mrg_rxbuf=on|off    offer mergeable receive buffers (on)\n";
+	       "mrg_rxbuf=on|off    offer mergeable receive buffers (on)\n"
+	       "budget=BYTES        most its frames may take, K, M or G allowed (no limit)\n";
 }
 
 void
@@ -227,8 +226,9 @@ guest_pools_create(struct weir_guest *guest, int numa_node)
 	uint32_t mtu = RTE_MAX(guest->mtu, MTU_DEFAULT);
 	struct weir_frame_pool_conf conf = {
 		.mtu = RTE_MIN(mtu, (uint32_t)WEIR_FRAME_MTU_MAX),
-		.capacity = FRAMES_A_DIRECTION,
+		.capacity = WEIR_FRAME_CAPACITY_DEFAULT,
 		.numa_node = numa_node,
+		.budget = guest->budget,
 	};
 	char name[WEIR_OBJECT_NAMESIZE];
 
@@ -304,6 +304,7 @@ keys_read(struct weir_guest *guest, const struct weir_keys *keys)
 	guest->csum = true;
 	guest->tso = true;
 	guest->mrg_rxbuf = true;
+	guest->budget_bytes = WEIR_BUDGET_UNLIMITED;
 	rc = keys_read_socket(guest, keys);
 	if (rc == 0)
 		rc = keys_read_endpoint(guest, keys);
@@ -319,6 +320,8 @@ keys_read(struct weir_guest *guest, const struct weir_keys *keys)
 		rc = weir_keys_switch(keys, "tso", &guest->tso);
 	if (rc == 0)
 		rc = weir_keys_switch(keys, "mrg_rxbuf", &guest->mrg_rxbuf);
+	if (rc == 0)
+		rc = weir_keys_bytes(keys, "budget", 1, UINT64_MAX, &guest->budget_bytes);
 	if (rc == 0 && queues > 1 && !weir_endpoint_ops(guest->endpoint)->multiqueue)
 		rc = weir_error(EINVAL,
 				"--guest: queues=%u: endpoint '%s' (%s) has one queue pair only",
@@ -331,7 +334,7 @@ keys_read(struct weir_guest *guest, const struct weir_keys *keys)
 }
 
 static int
-guest_open(struct weir_guest *guest, const struct weir_keys *keys)
+guest_open(struct weir_guest *guest, const struct weir_keys *keys, struct weir_budget *host)
 {
 	const char *name;
 	int rc;
@@ -348,12 +351,20 @@ guest_open(struct weir_guest *guest, const struct weir_keys *keys)
 	rc = weir_endpoint_claim(guest->endpoint, name);
 	if (rc != 0)
 		goto remove;
-	rc = guest_pools_create(guest, SOCKET_ID_ANY);
-	if (rc != 0) {
-		weir_error(-rc, "guest '%s': %s", name, weir_error_text());
+	guest->budget = weir_budget_create(name, host, guest->budget_bytes);
+	if (guest->budget == NULL) {
+		rc = weir_error(rte_errno, "guest '%s': %s", name, weir_error_text());
 		goto unclaim;
 	}
+	rc = guest_pools_create(guest, SOCKET_ID_ANY);
+	if (rc != 0) {
+		weir_error(-rc, "guest '%s': %s%s", name, weir_error_text(),
+			   rc == -ENOMEM ? ": give EAL more memory, by -m or more huge pages" : "");
+		goto free_budget;
+	}
 	return 0;
+free_budget:
+	weir_budget_free(guest->budget);
 unclaim:
 	weir_endpoint_unclaim(guest->endpoint);
 remove:
@@ -362,7 +373,7 @@ remove:
 }
 
 struct weir_guest *
-weir_guest_create(const char *text, struct weir_scheduler *scheduler)
+weir_guest_create(const char *text, struct weir_scheduler *scheduler, struct weir_budget *host)
 {
 	struct weir_keys *keys = weir_keys_parse("--guest", text, guest_keys, NULL);
 	struct weir_guest *guest;
@@ -379,7 +390,7 @@ weir_guest_create(const char *text, struct weir_scheduler *scheduler)
 		guest->numa_node = SOCKET_ID_ANY;
 		snprintf(guest->reason, sizeof(guest->reason), "not started");
 		pthread_mutex_init(&guest->lock, NULL);
-		rc = guest_open(guest, keys);
+		rc = guest_open(guest, keys, host);
 	}
 	weir_keys_free(keys);
 	if (rc != 0) {
@@ -417,6 +428,7 @@ weir_guest_free(struct weir_guest *guest)
 	weir_object_remove(&guest_class, &guest->object);
 	weir_endpoint_unclaim(guest->endpoint);
 	guest_pools_free(guest);
+	weir_budget_free(guest->budget);
 	pthread_mutex_destroy(&guest->lock);
 	free(guest);
 }

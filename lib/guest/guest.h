@@ -110,6 +110,7 @@ struct weir_guest {
 	bool client;
 	uint16_t n_pairs, mtu;
 	bool csum, tso, mrg_rxbuf;
+	uint64_t budget_bytes;
 
 	bool started; /* the library serves the socket */
 
@@ -123,6 +124,7 @@ struct weir_guest {
 	uint64_t n_connects, n_ups;
 	struct pair_stats past; /* of sessions that are over */
 
+	struct weir_budget *budget;
 	struct weir_frame_pool *rx_frames, *tx_frames;
 	int pool_node;
 	_Atomic bool rx_enabled[WEIR_QUEUES_MAX], tx_enabled[WEIR_QUEUES_MAX];

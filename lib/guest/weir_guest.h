@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "weir_budget.h"
 #include "weir_endpoint.h"
 
 struct weir_guest;
@@ -55,12 +56,16 @@ const char *weir_guest_usage(void);
  *
  * @param scheduler
  *   Outlives the guest.
+ * @param host
+ *   The budget that all guests share, or NULL: every byte of the guest's frames is
+ *   reserved from its own budget (the key `budget`) and from this one. Outlives it.
  * @return
  *   The guest, or NULL with rte_errno and weir_error_text(): EINVAL a wrong word;
  *   ENOENT no such endpoint; EEXIST name or socket is taken by another guest;
  *   EBUSY the endpoint is; ENAMETOOLONG; ENOMEM.
  */
-struct weir_guest *weir_guest_create(const char *keys, struct weir_scheduler *scheduler);
+struct weir_guest *weir_guest_create(const char *keys, struct weir_scheduler *scheduler,
+				     struct weir_budget *host);
 
 /**
  * Serve the socket. A stale socket file is taken over, a live one is not.

@@ -28,7 +28,7 @@ path_in_dir(const char *name)
 static int
 refused(const char *keys)
 {
-	assert_null(weir_guest_create(keys, NULL));
+	assert_null(weir_guest_create(keys, NULL, NULL));
 	return rte_errno;
 }
 
@@ -83,17 +83,32 @@ socket_path_has_the_length_of_sun_path(void **state)
 static void
 two_guests_do_not_share_name_or_socket(void **state)
 {
-	struct weir_guest *guest = weir_guest_create("name=g,socket=/tmp/s,endpoint=sink", NULL);
+	struct weir_guest *guest =
+		weir_guest_create("name=g,socket=/tmp/s,endpoint=sink", NULL, NULL);
 
 	assert_non_null(guest);
 	assert_int_equal(refused("name=h,socket=/tmp/s,endpoint=sink"), EEXIST);
 	assert_text("is guest 'g' already");
 	assert_int_equal(refused("name=g,socket=/tmp/t,endpoint=sink"), EEXIST);
 	weir_guest_free(guest);
-	guest = weir_guest_create("name=g,socket=/tmp/s,endpoint=sink", NULL);
+	guest = weir_guest_create("name=g,socket=/tmp/s,endpoint=sink", NULL, NULL);
 	assert_non_null(guest);
 	weir_guest_free(guest);
 	weir_guest_free(NULL);
+}
+
+static void
+guest_is_refused_that_its_budget_cannot_hold(void **state)
+{
+	struct weir_budget *host = weir_budget_create("host", NULL, 100 << 10);
+
+	assert_null(weir_guest_create("name=g,socket=/tmp/s,endpoint=sink", NULL, host));
+	assert_text("guest 'g'");
+	weir_budget_set_limit(host, 64 << 20);
+	assert_null(
+		weir_guest_create("name=g,socket=/tmp/s,endpoint=sink,budget=100K", NULL, host));
+	assert_int_equal(weir_budget_used_bytes(host), 0);
+	assert_int_equal(weir_budget_free(host), 0);
 }
 
 /* Socket files. */
@@ -261,6 +276,7 @@ main(void)
 		cmocka_unit_test(wrong_values_are_named_with_what_is_right),
 		cmocka_unit_test(socket_path_has_the_length_of_sun_path),
 		cmocka_unit_test(two_guests_do_not_share_name_or_socket),
+		cmocka_unit_test(guest_is_refused_that_its_budget_cannot_hold),
 		cmocka_unit_test(stale_socket_is_removed_and_a_live_one_left),
 		cmocka_unit_test(file_that_is_no_socket_is_left),
 		cmocka_unit_test(missing_directory_is_named),
