@@ -34,16 +34,17 @@ struct attached {
 static const struct weir_endpoint_ops *drivers[DRIVERS_MAX];
 static unsigned int n_drivers;
 
+/** The lcores go on counting meanwhile: each sum is of one moment, all of them are not. */
 static void
 stats_add(struct weir_queue_stats *sum, const struct weir_queue_stats *stats)
 {
-	sum->tx_packets += stats->tx_packets;
-	sum->tx_bytes += stats->tx_bytes;
-	sum->rx_packets += stats->rx_packets;
-	sum->rx_bytes += stats->rx_bytes;
-	sum->tx_dropped += stats->tx_dropped;
-	sum->tx_busy += stats->tx_busy;
-	sum->rx_dropped += stats->rx_dropped;
+	sum->tx_packets += __atomic_load_n(&stats->tx_packets, __ATOMIC_RELAXED);
+	sum->tx_bytes += __atomic_load_n(&stats->tx_bytes, __ATOMIC_RELAXED);
+	sum->rx_packets += __atomic_load_n(&stats->rx_packets, __ATOMIC_RELAXED);
+	sum->rx_bytes += __atomic_load_n(&stats->rx_bytes, __ATOMIC_RELAXED);
+	sum->tx_dropped += __atomic_load_n(&stats->tx_dropped, __ATOMIC_RELAXED);
+	sum->tx_busy += __atomic_load_n(&stats->tx_busy, __ATOMIC_RELAXED);
+	sum->rx_dropped += __atomic_load_n(&stats->rx_dropped, __ATOMIC_RELAXED);
 }
 
 static void

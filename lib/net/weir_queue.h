@@ -53,6 +53,13 @@ struct weir_queue_stats {
 	uint64_t rx_dropped; /* came from the host, and could not be read */
 };
 
+/** Add to a counter that other threads may read meanwhile; one thread writes it. */
+static inline void
+weir_count(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
 /** Errors of rx_poll and tx_poll, told apart. */
 #define WEIR_QUEUE_RESTART (-ERESTART) /* give all ids up, get the queue anew */
 #define WEIR_QUEUE_FATAL (-EIO)	       /* the endpoint is gone for good */

@@ -32,8 +32,8 @@ null_tx_avail(struct weir_queue *queue, struct weir_access *access,
 
 	for (i = 0; i < n_packets; i++, segments += segments->n_segments)
 		bytes += segments->frame_len;
-	queue->stats.tx_packets += n_packets;
-	queue->stats.tx_bytes += bytes;
+	weir_count(&queue->stats.tx_packets, n_packets);
+	weir_count(&queue->stats.tx_bytes, bytes);
 	*done = true;
 	return n_packets;
 }
