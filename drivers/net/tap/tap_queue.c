@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The data path of a tap: one writev(2) or readv(2) a frame, straight from and to
+ * the guest's memory, behind the ten bytes of offload metadata that the kernel and
+ * virtio share. The calls do not block.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <rte_common.h>
+
+#include "weir_error.h"
+#include "weir_rx_ids.h"
+
+#include "tap.h"
+
+/** Frames of one rx_poll, so that a busy tap leaves its lcore to other guests. */
+#define RX_BURST 32
+/** Frames left in the kernel by the guest before, at most: far above a tx queue length. */
+#define STALE_MAX 65536
+/** What the kernel takes in one call: UIO_MAXIOV. */
+#define IOV_MAX_ENTRIES 1024
+/** Offload flags the kernel knows. */
+#define VNET_FLAGS (WEIR_OFFLOAD_NEEDS_CSUM | WEIR_OFFLOAD_DATA_VALID)
+
+struct tap_queue {
+	struct weir_queue base;
+	struct weir_rx_ids rx;
+	int fd;
+	bool gone;
+
+	/* Written by set_active(), on any thread. */
+	bool multiqueue;
+	bool active;
+	uint32_t n_changes;
+
+	struct iovec iov[IOV_MAX_ENTRIES];
+};
+
+const size_t tap_queue_size = sizeof(struct tap_queue);
+
+static inline struct tap_queue *
+tap_queue(const struct weir_queue *queue)
+{
+	return container_of(queue, struct tap_queue, base);
+}
+
+static inline bool
+queue_is_active(const struct tap_queue *q)
+{
+	return __atomic_load_n(&q->active, __ATOMIC_RELAXED);
+}
+
+static inline uint32_t
+queue_n_changes(const struct tap_queue *q)
+{
+	return __atomic_load_n(&q->n_changes, __ATOMIC_ACQUIRE);
+}
+
+/**
+ * EBADFD is the answer of a queue that was put aside, and of one whose interface
+ * was deleted. It is the latter when nobody has put it aside meanwhile.
+ */
+static void
+queue_lost(struct tap_queue *q, uint32_t n_changes)
+{
+	if (queue_is_active(q) && queue_n_changes(q) == n_changes)
+		q->gone = true;
+}
+
+static bool
+tap_poll_ready(struct weir_queue *queue, struct weir_access *access, bool arm)
+{
+	struct tap_queue *q = tap_queue(queue);
+	struct pollfd fd = {.fd = q->fd, .events = POLLIN};
+
+	/* Arming is needless: the descriptor is readable while a frame waits. */
+	return queue_is_active(q) && weir_rx_ids_n_empty(&q->rx) > 0 && poll(&fd, 1, 0) > 0;
+}
+
+static void
+tap_rx_avail(struct weir_queue *queue, struct weir_access *access, const uint16_t *ids, uint16_t n)
+{
+	weir_rx_ids_post(&tap_queue(queue)->rx, ids, n);
+}
+
+enum read_result { READ_FRAME, READ_TRUNCATED, READ_NONE };
+
+/** Read one frame into the buffer @p id. */
+static enum read_result
+frame_read(struct tap_queue *q, struct weir_access *access, uint16_t id, struct weir_rx_meta *meta)
+{
+	uint32_t n_changes = queue_n_changes(q);
+	size_t room = 0;
+	unsigned int i, n;
+	uint8_t spill;
+	ssize_t len;
+
+	n = access->ops->guest_addresses(access, id, q->iov + 1, IOV_MAX_ENTRIES - 2);
+	if (n == 0)
+		return READ_NONE;
+	for (i = 1; i <= n; i++)
+		room += q->iov[i].iov_len;
+	meta->offload = (struct weir_offload){.flags = 0};
+	q->iov[0] = (struct iovec){&meta->offload, WEIR_OFFLOAD_VNET_SIZE};
+	/* The kernel cuts a frame short in silence: a byte behind the room tells. */
+	q->iov[n + 1] = (struct iovec){&spill, sizeof(spill)};
+	len = readv(q->fd, q->iov, n + 2);
+	if (len < WEIR_OFFLOAD_VNET_SIZE) {
+		if (len < 0 && errno == EBADFD)
+			queue_lost(q, n_changes);
+		return READ_NONE;
+	}
+	meta->len = len - WEIR_OFFLOAD_VNET_SIZE;
+	meta->offload.flags &= VNET_FLAGS;
+	return meta->len > room ? READ_TRUNCATED : READ_FRAME;
+}
+
+static int
+tap_rx_poll(struct weir_queue *queue, struct weir_access *access, uint16_t *ids, uint16_t n)
+{
+	struct tap_queue *q = tap_queue(queue);
+	uint16_t filled = 0, dropped = 0;
+	enum read_result result;
+	struct weir_rx_meta meta;
+	uint64_t bytes = 0;
+	uint16_t tries = RTE_MIN(n, RX_BURST);
+
+	if (unlikely(q->gone))
+		return WEIR_QUEUE_FATAL;
+	if (unlikely(!queue_is_active(q)))
+		return 0;
+	for (; tries > 0 && weir_rx_ids_n_empty(&q->rx) > 0; tries--) {
+		uint16_t id = *weir_rx_ids_empty(&q->rx);
+
+		result = frame_read(q, access, id, &meta);
+		if (result == READ_NONE)
+			break;
+		if (unlikely(result == READ_TRUNCATED)) {
+			dropped++; /* the buffer stays posted, for a shorter one */
+			continue;
+		}
+		access->ops->write_header(access, id, &meta);
+		weir_rx_ids_fill(&q->rx, 1);
+		bytes += meta.len;
+		filled++;
+	}
+	weir_count(&queue->stats.rx_packets, filled);
+	weir_count(&queue->stats.rx_bytes, bytes);
+	weir_count(&queue->stats.rx_dropped, dropped);
+	return weir_rx_ids_take(&q->rx, ids, filled);
+}
+
+/** @return 0, or negative errno. */
+static int
+frame_write(struct tap_queue *q, const struct weir_tx_segment *head)
+{
+	struct weir_offload offload = head->offload;
+	uint16_t i;
+
+	/* A tag beside the frame has no place in the header; no guest sends one. */
+	if (unlikely(head->n_segments >= IOV_MAX_ENTRIES || (offload.flags & WEIR_OFFLOAD_VLAN)))
+		return -EINVAL;
+	offload.flags &= VNET_FLAGS;
+	q->iov[0] = (struct iovec){&offload, WEIR_OFFLOAD_VNET_SIZE};
+	for (i = 0; i < head->n_segments; i++)
+		q->iov[i + 1] = (struct iovec){(void *)(uintptr_t)head[i].addr, head[i].len};
+	return writev(q->fd, q->iov, i + 1) < 0 ? -errno : 0;
+}
+
+static uint16_t
+tap_tx_avail(struct weir_queue *queue, struct weir_access *access,
+	     const struct weir_tx_segment *segments, uint16_t n_packets, bool *done)
+{
+	struct tap_queue *q = tap_queue(queue);
+	uint32_t n_changes = queue_n_changes(q);
+	uint16_t taken, dropped = 0;
+	uint64_t bytes = 0;
+	int rc;
+
+	*done = true;
+	for (taken = 0; taken < n_packets && !q->gone; taken++, segments += segments->n_segments) {
+		rc = frame_write(q, segments);
+		if (likely(rc == 0)) {
+			bytes += segments->frame_len;
+			continue;
+		}
+		/* No room now: the guest's ring is where frames wait. */
+		if (rc == -EAGAIN || rc == -EINTR || rc == -ENOBUFS || rc == -ENOMEM)
+			break;
+		/* EIO: the interface is down. EINVAL: metadata that does not fit the frame. */
+		if (rc == -EBADFD)
+			queue_lost(q, n_changes);
+		dropped++;
+	}
+	weir_count(&queue->stats.tx_packets, taken - dropped);
+	weir_count(&queue->stats.tx_bytes, bytes);
+	weir_count(&queue->stats.tx_dropped, dropped);
+	weir_count(&queue->stats.tx_busy, taken < n_packets);
+	return taken;
+}
+
+static int
+tap_tx_poll(struct weir_queue *queue, struct weir_access *access, uint16_t *ids, uint16_t n)
+{
+	return tap_queue(queue)->gone ? WEIR_QUEUE_FATAL : 0;
+}
+
+static void
+tap_update_target(struct weir_queue *queue)
+{
+}
+
+static void
+tap_set_active(struct weir_queue *queue, bool active)
+{
+	struct tap_queue *q = tap_queue(queue);
+
+	/* Attached before it is in use, counted before it is put aside: see queue_lost(). */
+	if (active && q->multiqueue)
+		tap_link_use_queue(q->fd, true);
+	__atomic_store_n(&q->active, active, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&q->n_changes, 1, __ATOMIC_RELEASE);
+	if (!active && q->multiqueue)
+		tap_link_use_queue(q->fd, false);
+}
+
+static void
+tap_queue_inspect(const struct weir_queue *queue, struct rte_tel_data *dict)
+{
+	const struct tap_queue *q = tap_queue(queue);
+
+	rte_tel_data_add_dict_int(dict, "fd", q->fd);
+	rte_tel_data_add_dict_string(dict, "active", queue_is_active(q) ? "yes" : "no");
+}
+
+const struct weir_queue_ops tap_queue_ops = {
+	.poll_ready = tap_poll_ready,
+	.rx_avail = tap_rx_avail,
+	.rx_poll = tap_rx_poll,
+	.tx_avail = tap_tx_avail,
+	.tx_poll = tap_tx_poll,
+	.update_target = tap_update_target,
+	.set_active = tap_set_active,
+	.inspect = tap_queue_inspect,
+};
+
+int
+tap_queue_open(struct weir_queue *queue, int fd, bool multiqueue)
+{
+	struct tap_queue *q = tap_queue(queue);
+	unsigned int i;
+	uint8_t byte;
+
+	if (weir_rx_ids_init(&q->rx) != 0)
+		return weir_error(ENOMEM, "a tap queue finds no memory");
+	q->fd = fd;
+	q->multiqueue = multiqueue;
+	queue->wake_fd = fd;
+	/* What came for the guest before is not for this one. */
+	for (i = 0; i < STALE_MAX && read(fd, &byte, sizeof(byte)) >= 0; i++)
+		;
+	return 0;
+}
+
+void
+tap_queue_close(struct weir_queue *queue)
+{
+	weir_rx_ids_fini(&tap_queue(queue)->rx);
+}
