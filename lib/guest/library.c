@@ -89,7 +89,7 @@ library_take(struct weir_pair *pair)
 		if (unlikely(n_segments + frames[i]->nb_segs + (n - i) > PAIR_TX_SEGMENTS)) {
 			rte_pktmbuf_free(frames[i]);
 			pair->free_ids[pair->n_free_ids++] = id;
-			pair->stats.tx_dropped_too_long++;
+			weir_count(&pair->stats.tx_dropped_too_long, 1);
 			continue;
 		}
 		pair->tx_frame[id] = frames[i];
@@ -98,8 +98,8 @@ library_take(struct weir_pair *pair)
 		pair->n_pending++;
 	}
 	pair->seg_first = 0;
-	pair->stats.tx_packets += pair->n_pending;
-	pair->stats.tx_bytes += bytes;
+	weir_count(&pair->stats.tx_packets, pair->n_pending);
+	weir_count(&pair->stats.tx_bytes, bytes);
 }
 
 void
@@ -195,7 +195,7 @@ library_deliver(struct weir_pair *pair, const uint16_t *ids, uint16_t n)
 			if (n_taken == 0) {
 				rte_pktmbuf_free(frames[0]);
 				pair->rx_frame[ids[0]] = NULL;
-				pair->stats.rx_dropped_too_long++;
+				weir_count(&pair->stats.rx_dropped_too_long, 1);
 				return 1;
 			}
 		}
@@ -208,8 +208,8 @@ library_deliver(struct weir_pair *pair, const uint16_t *ids, uint16_t n)
 		pair->rx_frame[ids[i]] = NULL;
 	}
 	rte_pktmbuf_free_bulk(frames, n_taken);
-	pair->stats.rx_packets += n_taken;
-	pair->stats.rx_bytes += bytes;
+	weir_count(&pair->stats.rx_packets, n_taken);
+	weir_count(&pair->stats.rx_bytes, bytes);
 	return n_taken;
 }
 
@@ -220,12 +220,12 @@ library_release(struct weir_pair *pair)
 	unsigned int i;
 
 	for (i = 0; i < PAIR_TX_IDS; i++) {
-		pair->stats.tx_dropped_stopped += pair->tx_frame[i] != NULL;
+		weir_count(&pair->stats.tx_dropped_stopped, pair->tx_frame[i] != NULL);
 		rte_pktmbuf_free(pair->tx_frame[i]);
 		pair->tx_frame[i] = NULL;
 	}
 	for (i = 0; i < PAIR_RX_IDS; i++) {
-		pair->stats.rx_dropped_stopped += pair->rx_frame[i] != NULL;
+		weir_count(&pair->stats.rx_dropped_stopped, pair->rx_frame[i] != NULL);
 		rte_pktmbuf_free(pair->rx_frame[i]);
 		pair->rx_frame[i] = NULL;
 	}
@@ -331,12 +331,12 @@ static bool
 frame_fits(struct weir_pair *pair, uint32_t len, const struct weir_offload *offload)
 {
 	if (unlikely(len > pair->rx_len_max || len == 0)) {
-		pair->stats.rx_dropped_too_long++;
+		weir_count(&pair->stats.rx_dropped_too_long, 1);
 		return false;
 	}
 	if (unlikely((offload->flags | offload->gso_type) != 0) &&
 	    !offload_fits(offload, pair->access.rx_offloads)) {
-		pair->stats.rx_dropped_no_offload++;
+		weir_count(&pair->stats.rx_dropped_no_offload, 1);
 		return false;
 	}
 	return true;
@@ -354,7 +354,7 @@ library_write_header(struct weir_access *access, uint16_t rx_id, const struct we
 	if (unlikely((meta->offload.flags | meta->offload.gso_type) != 0) &&
 	    offload_to_mbuf(&meta->offload, frame) != 0) {
 		rte_pktmbuf_free(frame);
-		pair->stats.rx_dropped_no_offload++;
+		weir_count(&pair->stats.rx_dropped_no_offload, 1);
 		return;
 	}
 	pair->rx_frame[rx_id] = frame;

@@ -38,7 +38,7 @@ tx_hand_over(struct weir_pair *pair)
 		library_done(pair, ids, n);
 	pair->n_pending -= n;
 	pair->seg_first += n_segments;
-	pair->stats.tx_waits += pair->n_pending != 0;
+	weir_count(&pair->stats.tx_waits, pair->n_pending != 0);
 	return n;
 }
 
@@ -93,7 +93,7 @@ rx_turn(struct weir_pair *pair)
 	pair->fill_head += done;
 	if (done > 0)
 		queue->ops->rx_avail(queue, &pair->access, ids, done);
-	pair->stats.rx_waits += done < waiting;
+	weir_count(&pair->stats.rx_waits, done < waiting);
 	return done;
 }
 
@@ -149,18 +149,20 @@ pair_free(struct weir_pair *pair)
 	free(pair);
 }
 
+/* The lcore goes on counting meanwhile: each counter is of one moment, all of them are not. */
 void
 pair_stats_add(struct pair_stats *sum, const struct pair_stats *stats)
 {
-	sum->tx_packets += stats->tx_packets;
-	sum->tx_bytes += stats->tx_bytes;
-	sum->rx_packets += stats->rx_packets;
-	sum->rx_bytes += stats->rx_bytes;
-	sum->tx_waits += stats->tx_waits;
-	sum->rx_waits += stats->rx_waits;
-	sum->rx_dropped_too_long += stats->rx_dropped_too_long;
-	sum->rx_dropped_no_offload += stats->rx_dropped_no_offload;
-	sum->rx_dropped_stopped += stats->rx_dropped_stopped;
-	sum->tx_dropped_stopped += stats->tx_dropped_stopped;
-	sum->tx_dropped_too_long += stats->tx_dropped_too_long;
+	sum->tx_packets += __atomic_load_n(&stats->tx_packets, __ATOMIC_RELAXED);
+	sum->tx_bytes += __atomic_load_n(&stats->tx_bytes, __ATOMIC_RELAXED);
+	sum->rx_packets += __atomic_load_n(&stats->rx_packets, __ATOMIC_RELAXED);
+	sum->rx_bytes += __atomic_load_n(&stats->rx_bytes, __ATOMIC_RELAXED);
+	sum->tx_waits += __atomic_load_n(&stats->tx_waits, __ATOMIC_RELAXED);
+	sum->rx_waits += __atomic_load_n(&stats->rx_waits, __ATOMIC_RELAXED);
+	sum->rx_dropped_too_long += __atomic_load_n(&stats->rx_dropped_too_long, __ATOMIC_RELAXED);
+	sum->rx_dropped_no_offload +=
+		__atomic_load_n(&stats->rx_dropped_no_offload, __ATOMIC_RELAXED);
+	sum->rx_dropped_stopped += __atomic_load_n(&stats->rx_dropped_stopped, __ATOMIC_RELAXED);
+	sum->tx_dropped_stopped += __atomic_load_n(&stats->tx_dropped_stopped, __ATOMIC_RELAXED);
+	sum->tx_dropped_too_long += __atomic_load_n(&stats->tx_dropped_too_long, __ATOMIC_RELAXED);
 }

@@ -256,6 +256,9 @@ session_up(struct weir_guest *guest)
 		pair->queue = queues[i];
 		queues[i]->ops->set_active(queues[i], pair->rx_enabled);
 		post_rx_ids(pair);
+		/* A poll lcore looks by itself: a kick would cost the guest an exit for nothing. */
+		rte_vhost_enable_guest_notification(guest->vid, pair->rx_vring, 0);
+		rte_vhost_enable_guest_notification(guest->vid, pair->tx_vring, 0);
 		guest->scheduler->attach(guest->scheduler, pair->target, pair);
 	}
 	return 0;

@@ -7,7 +7,6 @@
 #include <rte_cycles.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
-#include <rte_pause.h>
 
 #include "poller.h"
 #include "weir_error.h"
@@ -88,14 +87,13 @@ poller_loop(void *arg)
 		for (i = 0; i < poller->n_pairs; i++)
 			moved += weir_pair_poll(poller->pairs[i]);
 		now = rte_rdtsc();
-		poller->loops++;
+		weir_count(&poller->loops, 1);
 		if (moved > 0) {
-			poller->busy_loops++;
-			poller->busy_cycles += now - then;
-			poller->packets += moved;
+			weir_count(&poller->busy_loops, 1);
+			weir_count(&poller->busy_cycles, now - then);
+			weir_count(&poller->packets, moved);
 		} else {
-			poller->idle_cycles += now - then;
-			rte_pause();
+			weir_count(&poller->idle_cycles, now - then);
 		}
 		then = now;
 	}
