@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the integration tests share: weir, its peers, and a place of their own to run in."""
+from .claim import Failure, Skip, main, need, wait_for
+from .guest import Guest, Nic
+from .process import Process
+from .telemetry import telemetry
+from .testpmd import Testpmd
+from .weir import WEIR, Weir
+
+__all__ = ["Failure", "Guest", "Nic", "Process", "Skip", "Testpmd", "WEIR", "Weir", "main",
+           "need", "telemetry", "wait_for"]

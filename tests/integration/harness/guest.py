@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A Linux guest in QEMU whose NICs are vhost-user ports.
+
+No KVM: TCG runs anywhere. The guest is scripts/guest-image.sh's; its second serial port
+takes commands.
+"""
+import os
+import select
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+
+from . import process
+from .claim import Failure, Skip, need, wait_for
+from .weir import BUILD, TREE
+
+IMAGE = os.path.join(BUILD, "guest")
+
+
+@dataclass
+class Nic:
+    """One NIC: its socket, its address in the guest, and who listens on the socket."""
+    socket: str
+    address: str
+    server: bool = False  # QEMU listens, weir connects: mode=client
+    options: str = ""     # more virtio-net-pci properties, ",mrg_rxbuf=off"
+    queues: int = 1
+
+
+def make_image():
+    run = subprocess.run([os.path.join(TREE, "scripts", "guest-image.sh"), IMAGE], text=True,
+                         capture_output=True, timeout=400, check=False)
+    if run.returncode != 0:
+        raise Skip(f"no guest image: {run.stderr.strip()}")
+
+
+class Guest(process.Process):
+    """A guest that is up: the constructor returns when it takes commands."""
+
+    def __init__(self, name, *nics, megabytes=256, wait=True):
+        make_image()
+        self.socket_path = f"{process.LOGS}/{name}.agent"
+        addresses = " ".join(f"weir.eth{i}={nic.address}" for i, nic in enumerate(nics))
+        command = [
+            "qemu-system-x86_64", "-machine", "pc,accel=tcg,memory-backend=mem",
+            "-cpu", "max", "-m", f"{megabytes}M",
+            "-object", f"memory-backend-memfd,id=mem,size={megabytes}M,share=on",
+            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-kernel", f"{IMAGE}/vmlinuz", "-initrd", f"{IMAGE}/initramfs",
+            "-append", f"console=ttyS0 quiet panic=-1 mitigations=off {addresses}",
+            "-serial", f"file:{process.LOGS}/{name}.console.log",
+            "-chardev", f"socket,id=agent,path={self.socket_path},server=on,wait=off",
+            "-serial", "chardev:agent",
+        ]
+        for i, nic in enumerate(nics):
+            mode = ",server=on" if nic.server else ",reconnect=1"
+            # QEMU 7.2 asserts on vhost-user with MSI-X under TCG: vectors=0.
+            command += [
+                "-chardev", f"socket,id=c{i},path={nic.socket}{mode}",
+                "-netdev", f"vhost-user,id=n{i},chardev=c{i},queues={nic.queues}",
+                "-device", f"virtio-net-pci,netdev=n{i},vectors=0,romfile=,"
+                           f"mac={_mac(nic.address)}{nic.options}",
+            ]
+        self.agent = None
+        self.number = 0
+        self.command = "boot"
+        super().__init__(name, command)
+        if wait:
+            self.wait_up()
+
+    def wait_up(self, seconds=60):
+        """Wait until the guest has booted and takes commands."""
+        wait_for(f"{self.name}'s serial port", lambda: os.path.exists(self.socket_path), seconds)
+        self.agent = socket.socket(socket.AF_UNIX)
+        self.agent.connect(self.socket_path)
+        self._answer(f"{self.name} to boot", seconds)
+
+    def _answer(self, what, seconds):
+        """What the guest says up to its `=== NUMBER EXIT-CODE`, and that code."""
+        end = time.monotonic() + seconds
+        mark = f"=== {self.number} ".encode()
+        text = b""
+        while True:
+            head, found, tail = text.rpartition(mark)
+            if found and tail.endswith(b"\n") and (not head or head.endswith(b"\n")):
+                return head.decode(errors="replace"), int(tail)
+            if not select.select([self.agent], [], [], max(0, end - time.monotonic()))[0]:
+                said = text.decode(errors="replace")
+                raise Failure(f"waited {seconds:g} s for {what}; it said: {said!r}")
+            piece = self.agent.recv(65536)
+            if not piece:
+                raise Failure(f"{self.name} went away while waiting for {what}")
+            text += piece
+
+    def start(self, command):
+        """Start a line of shell in the guest; finish() waits for its end."""
+        self.number += 1
+        self.command = command
+        self.agent.sendall(command.encode() + b"\n")
+
+    def finish(self, seconds=60):
+        """The end of what start() started: its output."""
+        output, code = self._answer(f"'{self.command}'", seconds)
+        need(code == 0, f"{self.name}: '{self.command}' gave {code}: {output.strip()}")
+        return output
+
+    def run(self, command, seconds=60):
+        """Run a line of shell in the guest: (output, exit code)."""
+        self.start(command)
+        return self._answer(f"'{command}'", seconds)
+
+    def must(self, command, seconds=60):
+        """Run a line that must succeed; its output."""
+        self.start(command)
+        return self.finish(seconds)
+
+    def ping(self, address, count=3):
+        self.must(f"ping -c {count} -W 5 {address}", 10 + 6 * count)
+
+    def kill(self):
+        code = super().kill()
+        if self.agent:
+            self.agent.close()
+        os.unlink(self.socket_path)
+        return code
+
+
+def _mac(address):
+    """A MAC of our own that tells the address."""
+    octets = [int(o) for o in address.split("/")[0].split(".")]
+    return "52:54:" + ":".join(f"{o:02x}" for o in octets)
