@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the integration tests share: weir, its peers, and a place of their own to run in."""
+from . import tcp
 from .claim import Failure, Skip, main, need, wait_for
 from .guest import Guest, Nic
 from .process import Process
@@ -8,4 +9,4 @@ from .testpmd import Testpmd
 from .weir import WEIR, Weir
 
 __all__ = ["Failure", "Guest", "Nic", "Process", "Skip", "Testpmd", "WEIR", "Weir", "main",
-           "need", "telemetry", "wait_for"]
+           "need", "tcp", "telemetry", "wait_for"]

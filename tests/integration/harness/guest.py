@@ -38,13 +38,15 @@ def make_image():
 class Guest(process.Process):
     """A guest that is up: the constructor returns when it takes commands."""
 
-    def __init__(self, name, *nics, megabytes=256, wait=True):
+    def __init__(self, name, *nics, megabytes=256, slots=0, wait=True):
         make_image()
+        self.monitor_path = f"{process.LOGS}/{name}.monitor"
         self.socket_path = f"{process.LOGS}/{name}.agent"
         addresses = " ".join(f"weir.eth{i}={nic.address}" for i, nic in enumerate(nics))
         command = [
             "qemu-system-x86_64", "-machine", "pc,accel=tcg,memory-backend=mem",
-            "-cpu", "max", "-m", f"{megabytes}M",
+            "-cpu", "max",
+            "-m", f"{megabytes}M" + (f",slots={slots},maxmem=2G" if slots else ""),
             "-object", f"memory-backend-memfd,id=mem,size={megabytes}M,share=on",
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-kernel", f"{IMAGE}/vmlinuz", "-initrd", f"{IMAGE}/initramfs",
@@ -52,6 +54,7 @@ class Guest(process.Process):
             "-serial", f"file:{process.LOGS}/{name}.console.log",
             "-chardev", f"socket,id=agent,path={self.socket_path},server=on,wait=off",
             "-serial", "chardev:agent",
+            "-monitor", f"unix:{self.monitor_path},server=on,wait=off",
         ]
         for i, nic in enumerate(nics):
             mode = ",server=on" if nic.server else ",reconnect=1"
@@ -115,6 +118,19 @@ class Guest(process.Process):
         self.start(command)
         return self.finish(seconds)
 
+    def monitor(self, line):
+        """Type a line at QEMU's monitor, which must have nothing to say to it."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(10)
+            sock.connect(self.monitor_path)
+            said = b""
+            for text in (b"", line.encode() + b"\n"):
+                sock.sendall(text)
+                said = b""
+                while not said.endswith(b"(qemu) "):
+                    said += sock.recv(4096)
+        need(b"rror" not in said, f"{self.name}: '{line}': {said.decode(errors='replace')}")
+
     def ping(self, address, count=3):
         self.must(f"ping -c {count} -W 5 {address}", 10 + 6 * count)
 
@@ -123,6 +139,7 @@ class Guest(process.Process):
         if self.agent:
             self.agent.close()
         os.unlink(self.socket_path)
+        os.unlink(self.monitor_path)
         return code
 
 

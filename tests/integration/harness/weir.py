@@ -44,10 +44,10 @@ class Weir(process.Process):
                 **telemetry(f"/weir/endpoint/stats,{name}")}
 
 
-def refused(*words, eal=None, wrapper=(), seconds=20):
+def refused(*words, eal=None, wrapper=(), program=WEIR, seconds=20):
     """Start a weir that must end by itself: (exit code, standard output, standard error)."""
     if not os.access(WEIR, os.X_OK):
         raise Skip(f"no {WEIR}: make build")
-    command = [*wrapper, WEIR, *(eal_options() if eal is None else eal), "--", *words]
+    command = [*wrapper, program, *(eal_options() if eal is None else eal), "--", *words]
     run = subprocess.run(command, text=True, capture_output=True, timeout=seconds, check=False)
     return run.returncode, run.stdout, run.stderr

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""A Linux guest talks to the host, and to another guest."""
+import subprocess
+
+from harness import Guest, Nic, Weir, main, need, tcp
+
+TAP = ("--endpoint", "name=up,type=tap,iface=weir0")
+GUEST = "name=g0,socket=/run/weir/g0.sock,endpoint=up"
+
+
+def _address_of_host():
+    subprocess.run(["ip", "addr", "add", "10.0.0.1/24", "dev", "weir0"], check=True)
+    subprocess.run(["ip", "link", "set", "weir0", "up"], check=True)
+
+
+def _offloads_are_on(guest):
+    text = guest.must("ethtool -k eth0")
+    for feature in ("rx-checksumming", "tx-checksumming", "tcp-segmentation-offload"):
+        need(f"{feature}: on" in text, f"{guest.name}: {feature} is off:\n{text}")
+
+
+def _frames_are_long(guest, way):
+    """More bytes a frame than the MTU has: not cut before they came here."""
+    mean = guest[f"{way}_bytes"] / guest[f"{way}_packets"]
+    need(mean > 1514, f"{way}: {mean:.0f} bytes a frame: TSO is not used")
+
+
+def ping_and_tcp_reach_the_host_tap_and_back():
+    weir = Weir(*TAP, "--guest", GUEST)
+    _address_of_host()
+    guest = Guest("g0", Nic("/run/weir/g0.sock", "10.0.0.2/24"))
+    guest.ping("10.0.0.1")
+    _offloads_are_on(guest)
+    tcp.host_to_guest(guest, "10.0.0.2")
+    _frames_are_long(weir.guest("g0"), "rx")
+    tcp.guest_to_host(guest, "10.0.0.1")
+    _frames_are_long(weir.guest("g0"), "tx")
+    subprocess.run(["ping", "-c", "3", "-W", "5", "10.0.0.2"], check=True, capture_output=True)
+
+
+def ping_and_tcp_reach_another_guest_by_patch():
+    weir = Weir("--endpoint", "name=wire,type=patch",
+                "--guest", "name=g0,socket=/run/weir/g0.sock,endpoint=wire",
+                "--guest", "name=g1,socket=/run/weir/g1.sock,endpoint=wire")
+    guests = [Guest(f"g{i}", Nic(f"/run/weir/g{i}.sock", f"10.0.0.{2 + i}/24"), wait=False)
+              for i in range(2)]
+    for guest in guests:
+        guest.wait_up()
+        _offloads_are_on(guest)
+    guests[0].ping("10.0.0.3")
+    guests[1].ping("10.0.0.2")
+    tcp.guest_to_guest(guests[0], guests[1], "10.0.0.3")
+    _frames_are_long(weir.guest("g0"), "tx")
+    guests[1].must("rm /tmp/data")
+    guests[0].must("rm /tmp/data")
+    tcp.guest_to_guest(guests[1], guests[0], "10.0.0.2")
+    _frames_are_long(weir.guest("g1"), "tx")
+
+
+def tcp_without_offloads_and_mergeable_buffers():
+    weir = Weir(*TAP, "--guest", GUEST + ",mrg_rxbuf=off,tso=off,csum=off")
+    _address_of_host()
+    guest = Guest("g0", Nic("/run/weir/g0.sock", "10.0.0.2/24"))
+    text = guest.must("ethtool -k eth0")
+    need("tx-checksumming: off" in text, text)
+    tcp.host_to_guest(guest, "10.0.0.2", 16)
+    tcp.guest_to_host(guest, "10.0.0.1")
+    need(weir.guest("g0")["tx_packets"] > (16 << 20) / 1514, "frames have the size of the MTU")
+
+
+def weir_connects_to_a_listening_guest():
+    weir = Weir(*TAP, "--guest", GUEST + ",mode=client")
+    _address_of_host()
+    guest = Guest("g0", Nic("/run/weir/g0.sock", "10.0.0.2/24", server=True))
+    need(weir.guest("g0")["mode"] == "client", "mode=client is shown")
+    guest.ping("10.0.0.1")
+    tcp.host_to_guest(guest, "10.0.0.2", 8)
+
+
+def guest_with_a_long_mtu_uses_it():
+    Weir(*TAP, "--guest", GUEST + ",mtu=9000")
+    _address_of_host()
+    subprocess.run(["ip", "link", "set", "weir0", "mtu", "9000"], check=True)
+    guest = Guest("g0", Nic("/run/weir/g0.sock", "10.0.0.2/24", options=",host_mtu=9000"))
+    need("mtu 9000" in guest.must("ip link show eth0"), "the guest learns its MTU")
+    guest.must("ping -c 3 -W 5 -s 8900 10.0.0.1", 30)
+
+
+main(globals())

@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""testpmd on virtio-user: every frame that a guest sends is accounted for."""
+import time
+
+from harness import Testpmd, Weir, main, need, telemetry, wait_for
+from harness.testpmd import virtio_user
+
+SECONDS = 2
+FRAMES_MIN = 10000
+
+
+def _guests(n, endpoint):
+    """Words for n guests on one endpoint, or each on its own when it has a %d."""
+    words = []
+    for i in range(n):
+        words += ["--guest", f"name=g{i},socket=/run/weir/g{i}.sock,"
+                             f"endpoint={endpoint.replace('%d', str(i))}"]
+    return words
+
+
+def _exchange(pmd, n_ports, seconds=SECONDS):
+    """Send and receive on all ports for a while, then take what is on its way."""
+    pmd.do("set fwd flowgen")
+    pmd.do("start")
+    time.sleep(seconds)
+    pmd.do("stop")
+    pmd.do("set fwd rxonly")
+    pmd.do("start")
+    seen = [None]
+
+    def quiet():
+        now = [pmd.counters(port) for port in range(n_ports)]
+        seen.append(now)
+        time.sleep(0.2)
+        return seen[-2] == now
+
+    wait_for("the last frames", quiet, 20)
+    pmd.do("stop")
+    return seen[-1]
+
+
+def _drops(counters):
+    return {key: n for key, n in counters.items() if "dropped" in key and n != 0}
+
+
+def _account(weir, i, sent, received):
+    """weir counts what the guest counts, and dropped nothing."""
+    guest = weir.guest(f"g{i}")
+    need(guest["state"] == "up", f"g{i} is {guest['state']}: {guest['reason']}")
+    need(not _drops(guest), f"g{i} dropped: {_drops(guest)}")
+    for ours, theirs in ((guest["tx_packets"], sent["TX-packets"]),
+                         (guest["tx_bytes"], sent["TX-bytes"]),
+                         (guest["rx_packets"], received["RX-packets"]),
+                         (guest["rx_bytes"], received["RX-bytes"])):
+        need(ours == theirs, f"g{i}: weir counts {guest}, the guest {sent}, {received}")
+    need(sent["TX-packets"] >= FRAMES_MIN, f"g{i} sent only {sent['TX-packets']} frames")
+
+
+def _loopback(packed, mergeable):
+    weir = Weir("--endpoint", "name=loop,type=loopback", *_guests(1, "loop"))
+    pmd = Testpmd("pmd", virtio_user(0, "/run/weir/g0.sock", packed, mergeable))
+    for size in (64, 1400):
+        pmd.do(f"set txpkts {size}")
+        port = _exchange(pmd, 1)[0]
+        need(port["TX-packets"] == port["RX-packets"], f"sent and received differ: {port}")
+        _account(weir, 0, port, port)
+    features = weir.guest("g0")["features"]
+    need(("VIRTIO_F_RING_PACKED" in str(features)) == packed, f"features: {features}")
+    need(("VIRTIO_NET_F_MRG_RXBUF" in str(features)) == mergeable, f"features: {features}")
+    pmd.quit()
+
+
+def _patch(packed, mergeable):
+    weir = Weir("--endpoint", "name=wire,type=patch", *_guests(2, "wire"))
+    pmd = Testpmd("pmd", *(virtio_user(i, f"/run/weir/g{i}.sock", packed, mergeable)
+                           for i in range(2)))
+    for size in (64, 1400):
+        pmd.do(f"set txpkts {size}")
+        ports = _exchange(pmd, 2)
+        for i in range(2):
+            sent, received = ports[i], ports[1 - i]
+            need(sent["TX-packets"] == received["RX-packets"],
+                 f"g{i} sent {sent['TX-packets']}, the other received {received['RX-packets']}")
+            _account(weir, i, sent, sent)
+    pmd.quit()
+
+
+def loopback_split_mergeable():
+    _loopback(packed=False, mergeable=True)
+
+
+def loopback_split_not_mergeable():
+    _loopback(packed=False, mergeable=False)
+
+
+def loopback_packed_mergeable():
+    _loopback(packed=True, mergeable=True)
+
+
+def loopback_packed_not_mergeable():
+    _loopback(packed=True, mergeable=False)
+
+
+def patch_split_mergeable():
+    _patch(packed=False, mergeable=True)
+
+
+def patch_split_not_mergeable():
+    _patch(packed=False, mergeable=False)
+
+
+def patch_packed_mergeable():
+    _patch(packed=True, mergeable=True)
+
+
+def patch_packed_not_mergeable():
+    _patch(packed=True, mergeable=False)
+
+
+def thirty_two_guests_on_one_lcore_are_all_served():
+    n = 32
+    endpoints = [word for i in range(n) for word in ("--endpoint", f"name=l{i},type=loopback")]
+    weir = Weir(*endpoints, *_guests(n, "l%d"))
+    need(len(telemetry("/weir/poller/list")) == 1, "one lcore polls")
+    pmd = Testpmd("pmd", *(virtio_user(i, f"/run/weir/g{i}.sock") for i in range(n)),
+                  words=("--port-topology=loop", "--total-num-mbufs=40960"), megabytes=384)
+    ports = _exchange(pmd, n, 5)
+    for i, port in enumerate(ports):
+        need(port["TX-packets"] == port["RX-packets"], f"g{i}: sent and received differ: {port}")
+        _account(weir, i, port, port)
+    counts = [port["RX-packets"] for port in ports]
+    need(max(counts) < 3 * min(counts), f"one guest starves another: {sorted(counts)}")
+    pmd.quit()
+
+
+main(globals())
