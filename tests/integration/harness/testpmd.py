@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """testpmd, driven through its prompt: the guests that need no kernel."""
 import re
+import shutil
 import subprocess
 
 from . import process
@@ -16,11 +17,11 @@ class Testpmd(process.Process):
     def __init__(self, name, *vdevs, words=(), lcores=2, megabytes=256):
         eal = eal_options(lcores, megabytes) + ["--no-telemetry"]
         eal += [f"--vdev={vdev}" for vdev in vdevs]
-        try:
-            super().__init__(name, ["dpdk-testpmd", *eal, "--", "-i", "--total-num-mbufs=16384",
-                                    *words], stdin=subprocess.PIPE)
-        except FileNotFoundError:
-            raise Skip("no dpdk-testpmd: make install") from None
+        if not shutil.which("dpdk-testpmd"):
+            raise Skip("no dpdk-testpmd: make install")
+        # By lines: its prompt must not overtake what it prints.
+        super().__init__(name, ["stdbuf", "-oL", "dpdk-testpmd", *eal, "--", "-i",
+                                "--total-num-mbufs=16384", *words], stdin=subprocess.PIPE)
         wait_for(f"{name}'s prompt", lambda: self.log().endswith(self.PROMPT), 30)
 
     def do(self, command, seconds=20):
