@@ -41,7 +41,7 @@ sanitize: install
 	scripts/test.sh sanitize
 
 bench: build
-	tests/perf/loopback.sh
+	tests/perf/loopback.py
 
 demo: build
 	scripts/demo.sh

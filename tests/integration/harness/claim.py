@@ -51,8 +51,9 @@ def enter_namespaces():
     if os.environ.get(INSIDE):
         return
     command = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc"]
-    if subprocess.run(command + ["true"], capture_output=True, check=False).returncode != 0:
-        raise Skip("no namespaces: root with CAP_SYS_ADMIN is needed")
+    try_it = subprocess.run(command + ["true"], text=True, capture_output=True, check=False)
+    if try_it.returncode != 0:
+        raise Skip(f"no namespaces, root with CAP_SYS_ADMIN is needed: {try_it.stderr.strip()}")
     os.environ[INSIDE] = "1"
     sys.stdout.flush()
     os.execvp(command[0], command + [sys.executable] + sys.argv)

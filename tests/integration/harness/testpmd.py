@@ -14,8 +14,8 @@ class Testpmd(process.Process):
 
     PROMPT = "testpmd> "
 
-    def __init__(self, name, *vdevs, words=(), lcores=2, megabytes=256):
-        eal = eal_options(lcores, megabytes) + ["--no-telemetry"]
+    def __init__(self, name, *vdevs, words=(), lcores=2, megabytes=256, eal=None):
+        eal = [*(eal or eal_options(lcores, megabytes)), "--no-telemetry"]
         eal += [f"--vdev={vdev}" for vdev in vdevs]
         if not shutil.which("dpdk-testpmd"):
             raise Skip("no dpdk-testpmd: make install")
