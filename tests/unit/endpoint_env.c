@@ -33,11 +33,79 @@ tap_feed(struct env *env, uint16_t n, uint32_t len)
 	uint8_t frame[2048];
 	uint16_t i;
 
+	host_tap_wait(TAP_IFACE);
 	for (i = 0; i < n; i++) {
 		plain_frame_write(frame, len, 0, 0, ++env->sequence);
 		plain_check(send(env->socket, frame, len, 0) == len);
 	}
 	return n;
+}
+
+static void
+patch_env_open(struct env *env)
+{
+	struct plain_target *target = &env->here;
+
+	env->peer = plain_guest_new("g1", 2, 1, &target, 1);
+	plain_check(plain_guest_attach(env->peer, env->endpoint) == 0);
+}
+
+static void
+patch_env_close(struct env *env)
+{
+	plain_guest_detach(env->peer);
+	plain_guest_free(env->peer);
+	env->peer = NULL;
+}
+
+static uint16_t
+patch_feed(struct env *env, uint16_t n, uint32_t len)
+{
+	return plain_pair_send(&env->peer->pairs[0], n, len, 1 + n % 3, NULL);
+}
+
+/** The other guest is polled by a lcore of its own. */
+static void
+lcores_env_open(struct env *env)
+{
+	struct plain_target *target = &env->there;
+
+	plain_target_start(target, 1, false);
+	env->peer = plain_guest_new("g1", 2, 1, &target, 1);
+	plain_check(plain_guest_attach(env->peer, env->endpoint) == 0);
+	plain_target_poll(env->peer);
+}
+
+static void
+lcores_env_close(struct env *env)
+{
+	plain_target_unpoll(env->peer);
+	patch_env_close(env);
+	plain_target_stop(&env->there);
+}
+
+struct feed_order {
+	struct env *env;
+	uint16_t n;
+	uint32_t len;
+	uint16_t taken;
+};
+
+static void
+feed_there(void *arg)
+{
+	struct feed_order *order = arg;
+
+	order->taken = patch_feed(order->env, order->n, order->len);
+}
+
+static uint16_t
+lcores_feed(struct env *env, uint16_t n, uint32_t len)
+{
+	struct feed_order order = {.env = env, .n = n, .len = len};
+
+	env->there.target.run(&env->there.target, feed_there, &order);
+	return order.taken;
 }
 
 struct env envs[] = {
@@ -46,6 +114,16 @@ struct env envs[] = {
 	 .keys = "type=loopback,name=c",
 	 .feed = loopback_feed,
 	 .feeds_itself = true},
+	{.title = "patch, one lcore",
+	 .keys = "type=patch,name=c",
+	 .open = patch_env_open,
+	 .close = patch_env_close,
+	 .feed = patch_feed},
+	{.title = "patch, two lcores",
+	 .keys = "type=patch,name=c",
+	 .open = lcores_env_open,
+	 .close = lcores_env_close,
+	 .feed = lcores_feed},
 	{.title = "tap",
 	 .keys = "type=tap,name=c,iface=" TAP_IFACE,
 	 .missing = host_tap_missing,

@@ -238,6 +238,7 @@ frames_come_whole_and_in_order(void **state)
 		uint16_t n;
 
 		plain_pair_post(pair, PLAIN_BURST);
+		plain_pair_poll(pair);
 		n = env->feed(env, 1 + round % 20, len);
 		fed += n;
 		bytes += n * len;
@@ -294,6 +295,7 @@ a_frame_too_long_harms_no_other(void **state)
 		return;
 	pair->rx_size = 700;
 	plain_pair_post(pair, PLAIN_IDS);
+	poll_a_while(env);
 	fed = env->feed(env, 2, 700);
 	env->feed(env, 3, 701);
 	env->feed(env, 1, 1514);
@@ -317,6 +319,7 @@ the_longest_frame_is_taken(void **state)
 	struct plain_pair *pair = &env->guest->pairs[0];
 
 	plain_pair_post(pair, PLAIN_IDS);
+	poll_a_while(env);
 	assert_int_equal(plain_pair_send(pair, 1, WEIR_FRAME_LEN_MAX, 40, &gso), 1);
 	poll_until(env, &pair->done, 1);
 	assert_int_equal(pair->queue->stats.tx_packets + pair->queue->stats.tx_dropped, 1);
@@ -395,8 +398,10 @@ a_pair_put_aside_gets_nothing(void **state)
 		env->guest->queues[i]->ops->set_active(env->guest->queues[i], false);
 	for (i = 0; i < 4; i++)
 		plain_pair_post(&env->guest->pairs[i], PLAIN_IDS);
+	poll_a_while(env);
 	for (i = 0; i < 10; i++)
 		fed += env->feed(env, 10, 60);
+	assert_int_equal(fed, 100);
 	poll_until(env, &env->guest->pairs[0].received, fed);
 	for (i = 1; i < 4; i++)
 		assert_int_equal(env->guest->pairs[i].received, 0);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <fcntl.h>
 #include <sched.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -42,4 +44,23 @@ host_tap_socket(const char *iface)
 	plain_check(fd >= 0 && addr.sll_ifindex != 0);
 	plain_check(bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0);
 	return fd;
+}
+
+void
+host_tap_wait(const char *iface)
+{
+	struct ifreq request = {.ifr_flags = 0};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	unsigned int ms;
+
+	strncpy(request.ifr_name, iface, IFNAMSIZ - 1);
+	for (ms = 0; ms < 10000; ms++) {
+		plain_check(ioctl(fd, SIOCGIFFLAGS, &request) == 0);
+		if (request.ifr_flags & IFF_RUNNING)
+			break;
+		usleep(1000);
+	}
+	/* Takes the lock under which the kernel does the rest. */
+	plain_check(ioctl(fd, SIOCSIFFLAGS, &request) == 0);
+	close(fd);
 }

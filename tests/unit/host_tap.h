@@ -13,4 +13,7 @@ const char *host_tap_missing(void);
 /** A packet socket that sends and receives whole frames on an interface. */
 int host_tap_socket(const char *iface);
 
+/** Until the kernel has noticed a carrier: its frames go nowhere before. */
+void host_tap_wait(const char *iface);
+
 #endif

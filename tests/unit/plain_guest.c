@@ -233,6 +233,8 @@ struct plain_guest *
 plain_guest_new(const char *name, uint16_t number, uint16_t n_queues, struct plain_target **targets,
 		uint16_t n)
 {
+	/* A guest that takes the place of another goes on in its numbers. */
+	static uint64_t generation;
 	struct plain_guest *guest = calloc(1, sizeof(*guest));
 	uint16_t i;
 
@@ -252,6 +254,7 @@ plain_guest_new(const char *name, uint16_t number, uint16_t n_queues, struct pla
 		pair->access.rx_offloads = WEIR_OFFLOAD_CAP_ALL;
 		pair->guest = guest;
 		pair->index = i;
+		pair->sequence = __atomic_add_fetch(&generation, 1, __ATOMIC_RELAXED) << 32;
 		pair->rx_size = 2048;
 		pair->chunk = 700;
 		pair->send_len = PLAIN_FRAME_MIN;

@@ -96,6 +96,7 @@ plain_target_start(struct plain_target *target, unsigned int lcore, bool sleeps)
 	target->target.run = run_there;
 	target->lcore = lcore;
 	target->sleeps = sleeps;
+	target->target.lcore = lcore;
 	target->started = true;
 	target->kick = eventfd(0, EFD_CLOEXEC);
 	plain_check(target->kick >= 0);
@@ -118,6 +119,7 @@ plain_target_stop(struct plain_target *target)
 	rte_eal_wait_lcore(target->lcore);
 	pthread_mutex_destroy(&target->lock);
 	close(target->kick);
+	target->started = false;
 }
 
 static void
