@@ -15,8 +15,8 @@ die()
 packages=(gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libnuma-dev liburing-dev)
 # a second compiler, and the sanitizers' run time and symbols
 packages+=(clang llvm libclang-rt-14-dev)
-# unit tests
-packages+=(libcmocka-dev python3 util-linux)
+# unit tests, and the model checker
+packages+=(libcmocka-dev python3 util-linux spin)
 # peers of the integration tests: testpmd, and Open vSwitch for the mempool driver
 packages+=(dpdk dpdk-dev openvswitch-switch-dpdk)
 # the Linux guest: its machine, and what its image is made of

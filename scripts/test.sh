@@ -70,7 +70,7 @@ case ${1:-all} in
 all)
 	if build build; then
 		run build lint 120 --suite lint
-		run build unit 300 --suite unit
+		run build unit 300 --suite unit --suite model
 	fi
 	CC=clang build build-clang
 	sanitize
