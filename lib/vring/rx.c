@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * rx: frames into the guest's buffers.
+ *
+ * Posted chains are looked at a burst ahead, fetched, checked and translated, and
+ * wait in a first-in first-out queue; their first lines are on the way into the
+ * cache meanwhile. Frames then take chains off its head. Chains looked at and not
+ * used are not consumed as far as the guest can tell: stopping rewinds over them.
+ */
+#include <errno.h>
+
+#include "copy.h"
+#include "gather.h"
+#include "header.h"
+
+#define RX_FIFO_MASK (WEIR_VRING_CHAINS_MAX - 1)
+#define RX_POOL_MASK (VRING_POOL - 1)
+/* Source frames whose lines are asked for ahead. */
+#define RX_AHEAD 4
+
+#define VLAN_TAG_LEN 4
+#define VLAN_TAG_OFFSET 12 /* behind the two addresses */
+#define VLAN_TPID 0x8100
+
+static __rte_always_inline uint32_t
+rx_count(const struct weir_vring *vr)
+{
+	return vr->fifo_tail - vr->fifo_head;
+}
+
+static __rte_always_inline struct rx_chain *
+rx_chain_at(const struct weir_vring *vr, uint32_t i)
+{
+	return &vr->fifo[(vr->fifo_head + i) & RX_FIFO_MASK];
+}
+
+static struct piece
+rx_piece(const struct weir_vring *vr, const struct rx_chain *chain, uint32_t i)
+{
+	if (i == 0)
+		return (struct piece){.addr = chain->addr, .len = chain->len};
+	return vr->pool[(chain->pool + i - 1) & RX_POOL_MASK];
+}
+
+/* A chain of any shape: the slow way. */
+static bool
+rx_look_chain(struct weir_vring *vr, const struct head *head, struct rx_chain *chain)
+{
+	struct gather g;
+	uint32_t i;
+
+	if (!gather(vr, head, &g))
+		return false;
+	if (g.total < vr->header_len) { /* 5.1.6.3.1 */
+		vring_fail(vr, WEIR_VRING_SHORT_HEADER);
+		return false;
+	}
+	/* What a chain has beyond WEIR_VRING_SEGMENTS_MAX pieces stays unused. */
+	chain->addr = vr->scratch[0].addr;
+	chain->len = vr->scratch[0].len;
+	chain->total = RTE_MIN(g.total, UINT32_MAX);
+	chain->id = g.id;
+	chain->n_descs = g.n_descs;
+	chain->n_pieces = g.n_pieces;
+	chain->pool = vr->pool_tail;
+	for (i = 1; i < g.n_pieces; i++)
+		vr->pool[vr->pool_tail++ & RX_POOL_MASK] = vr->scratch[i];
+	return true;
+}
+
+/* Have at least @p want chains in the queue, if the guest has posted them. */
+static __rte_always_inline void
+rx_look(struct weir_vring *vr, uint32_t want, const bool packed)
+{
+	uint32_t n = rx_count(vr);
+
+	if (want > WEIR_VRING_CHAINS_MAX)
+		want = WEIR_VRING_CHAINS_MAX;
+	if (n >= want || unlikely(vr->error != WEIR_VRING_OK))
+		return;
+	for (n = ring_available(vr, want - n, packed); n > 0; n--) {
+		struct rx_chain *chain = &vr->fifo[vr->fifo_tail & RX_FIFO_MASK];
+		struct head head;
+		uint8_t *host;
+
+		if (!ring_fetch(vr, &head, packed))
+			break;
+		if (likely((head.flags & (VRING_DESC_F_NEXT | VRING_DESC_F_WRITE |
+					  VRING_DESC_F_INDIRECT)) == VRING_DESC_F_WRITE &&
+			   head.len >= vr->header_len) &&
+		    likely((host = vring_host_cached(vr, head.addr, head.len)) != NULL)) {
+			rte_prefetch0_write(host);
+			rte_prefetch0_write(host + RTE_CACHE_LINE_SIZE);
+			chain->addr = host;
+			chain->len = head.len;
+			chain->total = head.len;
+			chain->id = head.id;
+			chain->n_descs = 1;
+			chain->n_pieces = 1;
+			chain->pool = vr->pool_tail;
+		} else {
+			if (VRING_POOL - (vr->pool_tail - vr->pool_head) < WEIR_VRING_SEGMENTS_MAX)
+				break;
+			if (!rx_look_chain(vr, &head, chain))
+				break;
+		}
+		/* A packed ring has no more descriptors than it has (2.7.17). */
+		if (packed && unlikely(vr->fifo_descs + chain->n_descs > vr->size)) {
+			vring_fail(vr, WEIR_VRING_AVAIL_JUMP);
+			break;
+		}
+		ring_advance(vr, chain->n_descs, packed);
+		vr->fifo_tail++;
+		vr->fifo_descs += chain->n_descs;
+		vr->fifo_bytes += chain->total;
+	}
+}
+
+static void
+rx_look_any(struct weir_vring *vr, uint32_t want)
+{
+	if (vr->packed)
+		rx_look(vr, want, true);
+	else
+		rx_look(vr, want, false);
+}
+
+/* Give the oldest chain to the guest with @p len bytes in it. */
+static __rte_always_inline void
+rx_use(struct weir_vring *vr, uint32_t len, const bool packed)
+{
+	const struct rx_chain *chain = rx_chain_at(vr, 0);
+
+	ring_use(vr, chain->id, len, chain->n_descs, packed);
+	vr->pool_head += chain->n_pieces - 1;
+	vr->fifo_descs -= chain->n_descs;
+	vr->fifo_bytes -= chain->total;
+	vr->fifo_head++;
+}
+
+/* A place in the bytes of the queue's chains, one after the other. */
+struct rx_cursor {
+	uint32_t chain;
+	uint32_t piece;
+	struct piece at; /* what is left of the piece */
+};
+
+static void
+rx_cursor_init(const struct weir_vring *vr, struct rx_cursor *cursor)
+{
+	*cursor = (struct rx_cursor){.at = rx_piece(vr, rx_chain_at(vr, 0), 0)};
+}
+
+/*
+ * The next bytes, at most @p max and in one piece, and step over them; a length of 0
+ * at the end: of the queue, or without mergeable buffers of the first chain.
+ */
+static struct piece
+rx_cursor_next(const struct weir_vring *vr, struct rx_cursor *cursor, uint32_t max)
+{
+	struct piece part;
+
+	while (cursor->at.len == 0) {
+		if (++cursor->piece == rx_chain_at(vr, cursor->chain)->n_pieces) {
+			if (!vr->mergeable || ++cursor->chain >= rx_count(vr)) {
+				cursor->piece--;
+				return (struct piece){.addr = NULL};
+			}
+			cursor->piece = 0;
+		}
+		cursor->at = rx_piece(vr, rx_chain_at(vr, cursor->chain), cursor->piece);
+	}
+	part = (struct piece){.addr = cursor->at.addr, .len = RTE_MIN(max, cursor->at.len)};
+	cursor->at.addr += part.len;
+	cursor->at.len -= part.len;
+	return part;
+}
+
+static void
+rx_cursor_skip(const struct weir_vring *vr, struct rx_cursor *cursor, uint32_t len)
+{
+	struct piece part;
+
+	for (; len > 0; len -= part.len) {
+		part = rx_cursor_next(vr, cursor, len);
+		if (part.len == 0)
+			break;
+	}
+}
+
+/* Copy, or with @p data NULL only log what somebody wrote himself. */
+static void
+rx_cursor_write(const struct weir_vring *vr, struct rx_cursor *cursor, const uint8_t *data,
+		uint32_t len)
+{
+	struct piece part;
+
+	for (; len > 0; len -= part.len) {
+		part = rx_cursor_next(vr, cursor, len);
+		if (part.len == 0)
+			break;
+		if (data != NULL) {
+			copy_bytes(part.addr, data, part.len);
+			data += part.len;
+		}
+		if (vr->log != NULL)
+			dirty_mark(vr, part.addr, part.len);
+	}
+}
+
+/*
+ * Chains that a frame with its header takes: 0 with the reason, 0 too when it is to
+ * be dropped.
+ */
+static uint32_t
+rx_chains_for(struct weir_vring *vr, uint64_t need, int *reason)
+{
+	uint64_t have = 0;
+	uint32_t n;
+
+	for (n = 0;; n++) {
+		if (n == rx_count(vr))
+			rx_look_any(vr, 2 * n + 1);
+		if (n == rx_count(vr))
+			break;
+		have += rx_chain_at(vr, n)->total;
+		if (have >= need)
+			return n + 1;
+		if (!vr->mergeable) { /* one buffer a frame (5.1.6.4.1) */
+			*reason = -EMSGSIZE;
+			return 0;
+		}
+	}
+	/*
+	 * A guest posts more when it gets something, and drivers wait until half of
+	 * the ring is theirs: waiting longer may be waiting for ever.
+	 */
+	*reason = n == WEIR_VRING_CHAINS_MAX || (n > 0 && 2 * vr->fifo_descs >= vr->size)
+			  ? -EMSGSIZE
+			  : -ENOBUFS;
+	return 0;
+}
+
+/*
+ * Write one frame of any shape into chains of any shape. Segments NULL: the bytes are
+ * in place. As weir_vring_rx_write_header().
+ */
+static int
+rx_write(struct weir_vring *vr, const struct weir_tx_segment *segments, uint32_t frame_len,
+	 const struct weir_offload *offload)
+{
+	struct rx_cursor cursor;
+	uint8_t header[VRING_HEADER_MAX];
+	uint64_t need = (uint64_t)vr->header_len + frame_len;
+	uint32_t n_chains, len, left;
+	uint16_t n_buffers;
+	int reason = 0;
+
+	if (unlikely(vr->error != WEIR_VRING_OK))
+		return -EIO;
+	if (!header_make(vr, offload, header)) {
+		vr->stats.rx_dropped_offload++;
+		return -EOPNOTSUPP;
+	}
+	n_chains = rx_chains_for(vr, need, &reason);
+	if (unlikely(vr->error != WEIR_VRING_OK))
+		return -EIO;
+	if (n_chains == 0) {
+		if (reason == -EMSGSIZE)
+			vr->stats.rx_dropped_long++;
+		return reason;
+	}
+	n_buffers = n_chains;
+	memcpy(header + WEIR_OFFLOAD_VNET_SIZE, &n_buffers, sizeof(n_buffers));
+	rx_cursor_init(vr, &cursor);
+	rx_cursor_write(vr, &cursor, header, vr->header_len);
+	if (segments == NULL)
+		rx_cursor_write(vr, &cursor, NULL, frame_len);
+	for (left = segments != NULL ? frame_len : 0; left > 0; left -= len, segments++) {
+		len = RTE_MIN(left, segments->len);
+		rx_cursor_write(vr, &cursor, segments->addr, len);
+	}
+	/* All buffers but the last are filled to their end (5.1.6.4.1). */
+	for (; n_chains > 0; n_chains--, need -= len) {
+		len = RTE_MIN(need, rx_chain_at(vr, 0)->total);
+		if (vr->packed)
+			rx_use(vr, len, true);
+		else
+			rx_use(vr, len, false);
+	}
+	return 0;
+}
+
+/* A frame whose tag is beside it: put it between the addresses and the rest. */
+static int
+rx_write_tagged(struct weir_vring *vr, const struct weir_tx_segment *segments)
+{
+	struct weir_tx_segment tagged[3 + WEIR_VRING_SEGMENTS_MAX];
+	struct weir_offload offload = segments->offload;
+	uint8_t front[VLAN_TAG_OFFSET + VLAN_TAG_LEN];
+	uint32_t n = segments->n_segments, i, have = 0, part;
+
+	if (n > WEIR_VRING_SEGMENTS_MAX || segments->frame_len < VLAN_TAG_OFFSET) {
+		vr->stats.rx_dropped_offload++;
+		return -EOPNOTSUPP;
+	}
+	tagged[0] = (struct weir_tx_segment){.addr = front, .len = sizeof(front)};
+	for (i = 0; have < VLAN_TAG_OFFSET; i++) {
+		part = RTE_MIN(VLAN_TAG_OFFSET - have, segments[i].len);
+		memcpy(&front[have], segments[i].addr, part);
+		have += part;
+		tagged[1].addr = (const uint8_t *)segments[i].addr + part;
+		tagged[1].len = segments[i].len - part;
+	}
+	front[12] = VLAN_TPID >> 8;
+	front[13] = VLAN_TPID & 0xff;
+	front[14] = offload.vlan_tci >> 8;
+	front[15] = offload.vlan_tci & 0xff;
+	for (part = 2; i < n; i++)
+		tagged[part++] = segments[i];
+	if (offload.flags & WEIR_OFFLOAD_NEEDS_CSUM)
+		offload.csum_start += VLAN_TAG_LEN;
+	if (offload.hdr_len != 0)
+		offload.hdr_len += VLAN_TAG_LEN;
+	return rx_write(vr, tagged, segments->frame_len + VLAN_TAG_LEN, &offload);
+}
+
+static int
+rx_write_slow(struct weir_vring *vr, const struct weir_tx_segment *segments)
+{
+	if (segments->offload.flags & WEIR_OFFLOAD_VLAN)
+		return rx_write_tagged(vr, segments);
+	return rx_write(vr, segments, segments->frame_len, &segments->offload);
+}
+
+/* A frame in one piece that claims nothing, into a chain in one piece. */
+static __rte_always_inline bool
+rx_write_plain(struct weir_vring *vr, const struct weir_tx_segment *segment, const bool packed)
+{
+	const struct rx_chain *chain = rx_chain_at(vr, 0);
+	const uint32_t header_len = vr->header_len;
+	uint32_t len = header_len + segment->frame_len;
+	uint8_t *to = chain->addr;
+
+	if (unlikely(rx_count(vr) == 0 || segment->n_segments != 1 || len > chain->len ||
+		     header_claims(&segment->offload) != 0))
+		return false;
+	*(unaligned_uint64_t *)to = 0;
+	if (likely(header_len == VRING_HEADER_MAX)) /* csum_offset, then num_buffers */
+		*(unaligned_uint32_t *)(to + 8) = 1U << 16;
+	else
+		*(unaligned_uint16_t *)(to + 8) = 0;
+	copy_bytes(to + header_len, segment->addr, segment->frame_len);
+	if (unlikely(vr->log != NULL))
+		dirty_mark(vr, to, len);
+	rx_use(vr, len, packed);
+	return true;
+}
+
+static __rte_always_inline uint16_t
+rx_write_packets(struct weir_vring *vr, const struct weir_tx_segment *segment, uint16_t n,
+		 const bool packed)
+{
+	uint16_t i;
+	int ret;
+
+	for (i = 0; i < n && likely(vr->error == WEIR_VRING_OK);
+	     i++, segment += segment->n_segments) {
+		if (rx_count(vr) == 0)
+			rx_look(vr, n - i, packed);
+		if (n - i > RX_AHEAD) {
+			rte_prefetch0(segment[RX_AHEAD].addr);
+			rte_prefetch0((const uint8_t *)segment[RX_AHEAD].addr +
+				      RTE_CACHE_LINE_SIZE);
+		}
+		if (likely(rx_write_plain(vr, segment, packed)))
+			continue;
+		ret = rx_write_slow(vr, segment);
+		if (ret == -ENOBUFS || ret == -EIO)
+			break;
+	}
+	return i;
+}
+
+uint16_t
+weir_vring_rx_posted(struct weir_vring *vr, uint16_t max)
+{
+	rx_look_any(vr, max);
+	if (vr->error != WEIR_VRING_OK)
+		return 0;
+	return RTE_MIN(max, rx_count(vr));
+}
+
+uint32_t
+weir_vring_rx_capacity(struct weir_vring *vr)
+{
+	const uint64_t most = (uint64_t)WEIR_FRAME_LEN_MAX + vr->header_len;
+	uint32_t want = 1, n;
+
+	for (rx_look_any(vr, want); vr->mergeable && vr->fifo_bytes < most; rx_look_any(vr, want)) {
+		n = rx_count(vr);
+		want = 2 * n + 1;
+		rx_look_any(vr, want);
+		if (n == rx_count(vr))
+			break;
+	}
+	if (vr->error != WEIR_VRING_OK || rx_count(vr) == 0)
+		return 0;
+	if (!vr->mergeable)
+		return RTE_MIN(most, rx_chain_at(vr, 0)->total) - vr->header_len;
+	return RTE_MIN(most, vr->fifo_bytes) - vr->header_len;
+}
+
+unsigned int
+weir_vring_rx_addresses(struct weir_vring *vr, uint32_t max_len, struct iovec *iov, unsigned int n)
+{
+	struct rx_cursor cursor;
+	struct piece part;
+	unsigned int i;
+
+	max_len = RTE_MIN(max_len, weir_vring_rx_capacity(vr));
+	if (max_len == 0)
+		return 0;
+	rx_cursor_init(vr, &cursor);
+	rx_cursor_skip(vr, &cursor, vr->header_len);
+	for (i = 0; i < n && max_len > 0; i++, max_len -= part.len) {
+		part = rx_cursor_next(vr, &cursor, max_len);
+		if (part.len == 0)
+			break;
+		iov[i] = (struct iovec){.iov_base = part.addr, .iov_len = part.len};
+	}
+	return i;
+}
+
+int
+weir_vring_rx_write_data(struct weir_vring *vr, uint32_t offset, const void *data, uint32_t len)
+{
+	uint64_t need = (uint64_t)vr->header_len + offset + len;
+	struct rx_cursor cursor;
+	int reason = 0;
+
+	if (vr->error != WEIR_VRING_OK)
+		return -EIO;
+	if (rx_chains_for(vr, need, &reason) == 0)
+		return vr->error != WEIR_VRING_OK ? -EIO : reason;
+	rx_cursor_init(vr, &cursor);
+	rx_cursor_skip(vr, &cursor, vr->header_len + offset);
+	rx_cursor_write(vr, &cursor, data, len);
+	return 0;
+}
+
+int
+weir_vring_rx_write_header(struct weir_vring *vr, const struct weir_rx_meta *meta)
+{
+	if (vr->error != WEIR_VRING_OK)
+		return -EIO;
+	if (meta->offload.flags & WEIR_OFFLOAD_VLAN) {
+		vr->stats.rx_dropped_offload++;
+		return -EOPNOTSUPP;
+	}
+	return rx_write(vr, NULL, meta->len, &meta->offload);
+}
+
+int
+weir_vring_rx_write_packet(struct weir_vring *vr, const struct weir_rx_meta *meta, const void *data)
+{
+	struct weir_tx_segment segment = {
+		.addr = data,
+		.len = meta->len,
+		.frame_len = meta->len,
+		.n_segments = 1,
+		.offload = meta->offload,
+	};
+
+	if (vr->error != WEIR_VRING_OK)
+		return -EIO;
+	return rx_write_slow(vr, &segment);
+}
+
+uint16_t
+weir_vring_rx_write_packets(struct weir_vring *vr, const struct weir_tx_segment *segments,
+			    uint16_t n_packets)
+{
+	if (vr->packed)
+		return rx_write_packets(vr, segments, n_packets, true);
+	return rx_write_packets(vr, segments, n_packets, false);
+}
+
+void
+weir_vring_rx_commit(struct weir_vring *vr)
+{
+	if (vr->packed)
+		ring_publish(vr, true);
+	else
+		ring_publish(vr, false);
+}

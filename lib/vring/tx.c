@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * tx: from the guest's descriptors to segments.
+ *
+ * A burst is taken in groups, each in two passes. The first fetches descriptors,
+ * translates them and starts loading the frames' first lines; the second reads the
+ * virtio-net headers, when the lines are here: misses overlap instead of adding up.
+ */
+#include "gather.h"
+#include "header.h"
+
+#define TX_GROUP 32
+/*
+ * Descriptors walked before a call ends early: bounds what a guest of long chains
+ * makes of one call. A guest of plain ones never meets it.
+ */
+#define TX_WALK_MAX 8192
+
+struct tx_group {
+	uint32_t n;				  /* packets */
+	uint32_t at[TX_GROUP];			  /* index of the head among the group's segments */
+	const uint8_t *header[TX_GROUP];	  /* where it is to be read */
+	uint8_t copy[TX_GROUP][VRING_HEADER_MAX]; /* of headers that are in pieces */
+};
+
+static __rte_always_inline void
+tx_complete_slot(struct weir_vring *vr, uint16_t id, const bool packed)
+{
+	struct tx_slot slot = vr->slots[id];
+
+	ring_use(vr, slot.buffer, 0, slot.n_descs, packed);
+	vr->slots[id].n_descs = 0;
+	if (packed)
+		vr->free_ids[vr->n_free++] = id;
+	vr->n_held--;
+}
+
+/* In order: what is done waits for those before it (virtio 1.1, 2.6.9, 2.7.8). */
+static void
+tx_complete_in_order(struct weir_vring *vr, uint16_t id, const bool packed)
+{
+	vr->done[id] = true;
+	while (vr->n_held > 0) {
+		id = vr->order[vr->order_head];
+		if (!vr->done[id])
+			break;
+		vr->done[id] = false;
+		if (++vr->order_head == vr->size)
+			vr->order_head = 0;
+		tx_complete_slot(vr, id, packed);
+	}
+}
+
+static __rte_always_inline void
+tx_complete(struct weir_vring *vr, uint16_t id, const bool packed)
+{
+	if (unlikely(id >= vr->size || vr->slots[id].n_descs == 0))
+		return;
+	if (unlikely(vr->in_order))
+		tx_complete_in_order(vr, id, packed);
+	else
+		tx_complete_slot(vr, id, packed);
+}
+
+/* Name a fetched chain; false when it breaks the ring. */
+static __rte_always_inline bool
+tx_hold(struct weir_vring *vr, uint16_t buffer, uint16_t n_descs, uint16_t *id, const bool packed)
+{
+	if (packed) {
+		/* As many chains as descriptors are there to be taken (2.7.16). */
+		if (unlikely(vr->n_free == 0)) {
+			vring_fail(vr, WEIR_VRING_AVAIL_JUMP);
+			return false;
+		}
+		*id = vr->free_ids[--vr->n_free];
+	} else {
+		*id = buffer;
+		/* A descriptor is the device's until it is used (2.6.13, 2.6.14). */
+		if (unlikely(vr->slots[buffer].n_descs != 0)) {
+			vring_fail(vr, WEIR_VRING_HEAD_HELD);
+			return false;
+		}
+	}
+	vr->slots[*id] = (struct tx_slot){.buffer = buffer, .n_descs = n_descs};
+	if (unlikely(vr->in_order)) {
+		uint32_t tail = vr->order_head + vr->n_held;
+
+		vr->order[tail >= vr->size ? tail - vr->size : tail] = *id;
+	}
+	vr->n_held++;
+	return true;
+}
+
+enum tx_look {
+	TX_LOOK_PACKET,
+	TX_LOOK_DROPPED, /* consumed, counted, given back */
+	TX_LOOK_NO_ROOM, /* left where it is */
+	TX_LOOK_BROKEN,
+};
+
+/* A chain of any shape: the slow way. */
+static enum tx_look
+tx_look_chain(struct weir_vring *vr, const struct head *head, struct tx_group *group,
+	      struct weir_tx_segment *segments, uint32_t *n_segments, uint32_t room,
+	      uint32_t *walked)
+{
+	const struct piece *piece = vr->scratch;
+	struct weir_tx_segment *segment = &segments[*n_segments];
+	uint32_t skip = vr->header_len, have = 0, part, left, i;
+	uint8_t *copy = group->copy[group->n];
+	uint64_t *reason = NULL;
+	struct gather g;
+	uint16_t id;
+
+	if (!gather(vr, head, &g))
+		return TX_LOOK_BROKEN;
+	*walked += g.walked;
+	if (!g.too_many && g.total < vr->header_len) { /* 5.1.6.2 */
+		vring_fail(vr, WEIR_VRING_SHORT_HEADER);
+		return TX_LOOK_BROKEN;
+	}
+	if (g.too_many || g.total - vr->header_len > WEIR_FRAME_LEN_MAX)
+		reason = &vr->stats.tx_dropped_long; /* a limit we may have (2.6.4.1) */
+	else if (g.total - vr->header_len < FRAME_LEN_MIN)
+		reason = &vr->stats.tx_dropped_short;
+	else if (g.n_pieces > room - *n_segments)
+		return TX_LOOK_NO_ROOM;
+	if (!tx_hold(vr, g.id, g.n_descs, &id, vr->packed))
+		return TX_LOOK_BROKEN;
+	ring_advance(vr, g.n_descs, vr->packed);
+	if (reason != NULL) {
+		(*reason)++;
+		tx_complete(vr, id, vr->packed);
+		return TX_LOOK_DROPPED;
+	}
+	/* The header: in one piece it is read later, where it lies. */
+	if (piece->len >= skip) {
+		group->header[group->n] = piece->addr;
+		rte_prefetch0(piece->addr);
+	} else {
+		group->header[group->n] = copy;
+		for (left = skip; left > 0; piece++) {
+			part = RTE_MIN(left, piece->len);
+			for (i = 0; i < part; i++)
+				copy[have++] = *(const volatile uint8_t *)&piece->addr[i];
+			left -= part;
+		}
+		piece = vr->scratch;
+	}
+	group->at[group->n++] = *n_segments;
+	for (left = g.n_pieces; left > 0; left--, piece++) {
+		part = RTE_MIN(skip, piece->len);
+		skip -= part;
+		if (part == piece->len)
+			continue;
+		segments[(*n_segments)++] = (struct weir_tx_segment){
+			.addr = piece->addr + part,
+			.len = piece->len - part,
+		};
+	}
+	segment->id = id;
+	segment->frame_len = g.total - vr->header_len;
+	segment->n_segments = &segments[*n_segments] - segment;
+	return TX_LOOK_PACKET;
+}
+
+/*
+ * First pass: at most @p n chains, of which group->n are packets. Returns the chains
+ * consumed; fewer than n when there are no more, or no more fit.
+ */
+static __rte_always_inline uint32_t
+tx_look(struct weir_vring *vr, struct tx_group *group, struct weir_tx_segment *segments,
+	uint32_t *n_segments, uint32_t room, uint32_t n, uint32_t *walked, const bool packed)
+{
+	const uint32_t header_len = vr->header_len;
+	uint32_t looked;
+
+	group->n = 0;
+	n = ring_available(vr, n, packed);
+	for (looked = 0; looked < n && *walked < TX_WALK_MAX; looked++) {
+		struct weir_tx_segment *segment = &segments[*n_segments];
+		struct head head;
+		uint8_t *host;
+
+		if (!ring_fetch(vr, &head, packed))
+			break;
+		if (likely((head.flags & (VRING_DESC_F_NEXT | VRING_DESC_F_WRITE |
+					  VRING_DESC_F_INDIRECT)) == 0 &&
+			   head.len - header_len - FRAME_LEN_MIN <=
+				   WEIR_FRAME_LEN_MAX - FRAME_LEN_MIN &&
+			   *n_segments < room) &&
+		    likely((host = vring_host_cached(vr, head.addr, head.len)) != NULL)) {
+			rte_prefetch0(host);
+			rte_prefetch0(host + RTE_CACHE_LINE_SIZE);
+			if (!tx_hold(vr, head.id, 1, &segment->id, packed))
+				break;
+			ring_advance(vr, 1, packed);
+			segment->addr = host + header_len;
+			segment->len = head.len - header_len;
+			segment->frame_len = head.len - header_len;
+			segment->n_segments = 1;
+			group->header[group->n] = host;
+			group->at[group->n++] = (*n_segments)++;
+		} else {
+			enum tx_look look =
+				tx_look_chain(vr, &head, group, segments, n_segments, room, walked);
+
+			if (look == TX_LOOK_NO_ROOM || look == TX_LOOK_BROKEN)
+				break;
+		}
+	}
+	return looked;
+}
+
+/*
+ * Second pass: read the headers. A packet whose header is wrong is dropped and
+ * those behind it move up. Returns the packets kept.
+ */
+static __rte_always_inline uint32_t
+tx_read_headers(struct weir_vring *vr, const struct tx_group *group,
+		struct weir_tx_segment *segments, uint32_t *n_segments, const bool packed)
+{
+	uint32_t kept = 0, to = 0, i, j;
+
+	for (i = 0; i < group->n; i++) {
+		struct weir_tx_segment *segment = &segments[group->at[i]];
+		uint16_t n = segment->n_segments;
+
+		if (unlikely(!header_read(vr, group->header[i], segment->frame_len,
+					  &segment->offload))) {
+			vr->stats.tx_dropped_offload++;
+			tx_complete(vr, segment->id, packed);
+			continue;
+		}
+		if (unlikely(to != group->at[i]))
+			for (j = 0; j < n; j++)
+				segments[to + j] = segment[j];
+		to += n;
+		kept++;
+	}
+	*n_segments = to;
+	return kept;
+}
+
+static __rte_always_inline uint16_t
+tx_take(struct weir_vring *vr, struct weir_tx_segment *segments, uint32_t max_segments, uint16_t n,
+	const bool packed)
+{
+	uint32_t walked = 0, taken = 0, looked, want, n_segments;
+	struct tx_group group;
+
+	while (n > 0 && likely(vr->error == WEIR_VRING_OK)) {
+		want = RTE_MIN(n, TX_GROUP);
+		n_segments = 0;
+		looked = tx_look(vr, &group, segments, &n_segments, max_segments, want, &walked,
+				 packed);
+		taken += tx_read_headers(vr, &group, segments, &n_segments, packed);
+		segments += n_segments;
+		max_segments -= n_segments;
+		n -= looked;
+		if (looked < want)
+			break;
+	}
+	ring_publish(vr, packed);
+	return taken;
+}
+
+uint16_t
+weir_vring_tx_take(struct weir_vring *vr, struct weir_tx_segment *segments, uint32_t max_segments,
+		   uint16_t n_packets)
+{
+	if (vr->packed)
+		return tx_take(vr, segments, max_segments, n_packets, true);
+	return tx_take(vr, segments, max_segments, n_packets, false);
+}
+
+static __rte_always_inline void
+tx_done(struct weir_vring *vr, const uint16_t *ids, uint16_t n, const bool packed)
+{
+	uint16_t i;
+
+	if (unlikely(vr->error != WEIR_VRING_OK))
+		return;
+	for (i = 0; i < n; i++)
+		tx_complete(vr, ids[i], packed);
+	ring_publish(vr, packed);
+}
+
+void
+weir_vring_tx_done(struct weir_vring *vr, const uint16_t *ids, uint16_t n)
+{
+	if (vr->packed)
+		tx_done(vr, ids, n, true);
+	else
+		tx_done(vr, ids, n, false);
+}
+
+static __rte_always_inline void
+tx_done_packets(struct weir_vring *vr, const struct weir_tx_segment *segments, uint16_t n,
+		const bool packed)
+{
+	if (unlikely(vr->error != WEIR_VRING_OK))
+		return;
+	for (; n > 0; n--, segments += segments->n_segments)
+		tx_complete(vr, segments->id, packed);
+	ring_publish(vr, packed);
+}
+
+void
+weir_vring_tx_done_packets(struct weir_vring *vr, const struct weir_tx_segment *segments,
+			   uint16_t n_packets)
+{
+	if (vr->packed)
+		tx_done_packets(vr, segments, n_packets, true);
+	else
+		tx_done_packets(vr, segments, n_packets, false);
+}
+
+uint32_t
+weir_vring_tx_held(const struct weir_vring *vr)
+{
+	return vr->n_held;
+}
