@@ -69,14 +69,15 @@ class Guest(process.Process):
         self.number = 0
         self.command = "boot"
         super().__init__(name, command)
+        # At once: what the guest says while nobody is connected is lost.
+        wait_for(f"{name}'s serial port", lambda: os.path.exists(self.socket_path), 30)
+        self.agent = socket.socket(socket.AF_UNIX)
+        self.agent.connect(self.socket_path)
         if wait:
             self.wait_up()
 
     def wait_up(self, seconds=60):
         """Wait until the guest has booted and takes commands."""
-        wait_for(f"{self.name}'s serial port", lambda: os.path.exists(self.socket_path), seconds)
-        self.agent = socket.socket(socket.AF_UNIX)
-        self.agent.connect(self.socket_path)
         self._answer(f"{self.name} to boot", seconds)
 
     def _answer(self, what, seconds):

@@ -59,7 +59,10 @@ def guest_to_host(guest, address):
 def guest_to_guest(sender, receiver, address, megabytes=MEGABYTES):
     """Send random bytes from one guest into /tmp/data of the other."""
     sender.must(f"[ -s /tmp/data ] || dd if=/dev/urandom of=/tmp/data bs=1M count={megabytes}")
-    receiver.start(f"nc -l -p {PORT} >/tmp/data")
+    # busybox nc shuts its way down as its input ends, and then the other's ends, early:
+    # a fifo that it holds open itself never ends.
+    receiver.start("[ -p /tmp/hold ] || mkfifo /tmp/hold; "
+                   f"nc -l -p {PORT} <>/tmp/hold >/tmp/data")
     start = time.monotonic()
     # A refused connection is one the other did not listen for yet.
     sender.must(f"for i in 1 2 3 4 5 6 7 8 9 10; do nc {address} {PORT} </tmp/data 2>/dev/null "
