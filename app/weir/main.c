@@ -56,7 +56,7 @@ weir_open(struct weir *weir, const struct options *options)
 {
 	unsigned int i;
 
-	weir->pollers = weir_pollers_start();
+	weir->pollers = weir_pollers_start(options->idle_us);
 	if (weir->pollers == NULL)
 		return -rte_errno;
 	weir->budget = weir_budget_create("host", NULL, options->budget_bytes);

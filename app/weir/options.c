@@ -9,13 +9,24 @@
 #include "weir_error.h"
 #include "weir_guest.h"
 #include "weir_keys.h"
+#include "weir_poller.h"
 
-enum { OPTION_ENDPOINT = 256, OPTION_GUEST, OPTION_BUDGET, OPTION_HELP, OPTION_VERSION };
+#define IDLE_US_MAX 1000000
+
+enum {
+	OPTION_ENDPOINT = 256,
+	OPTION_GUEST,
+	OPTION_BUDGET,
+	OPTION_IDLE_US,
+	OPTION_HELP,
+	OPTION_VERSION
+};
 
 static const struct option long_options[] = {
 	{"endpoint", required_argument, NULL, OPTION_ENDPOINT},
 	{"guest", required_argument, NULL, OPTION_GUEST},
 	{"budget", required_argument, NULL, OPTION_BUDGET},
+	{"idle-us", required_argument, NULL, OPTION_IDLE_US},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{NULL, 0, NULL, 0},
@@ -55,6 +66,8 @@ print_help(void)
 	printf("\n"
 	       "  --budget BYTES\n"
 	       "      most that the frames of all guests may take, K, M or G allowed (no limit)\n\n"
+	       "  --idle-us MICROSECONDS\n"
+	       "      an lcore without a frame for so long sleeps; 0: never (%d)\n\n"
 	       "  --help, --version\n\n"
 	       "The main lcore controls, every other lcore polls. Without huge pages, give EAL\n"
 	       "--no-huge -m MEGABYTES. For instance:\n\n"
@@ -62,7 +75,8 @@ print_help(void)
 	       "    --endpoint name=up,type=tap,iface=weir0 \\\n"
 	       "    --guest name=g0,socket=/run/weir/g0.sock,endpoint=up\n\n"
 	       "What happens is shown by dpdk-telemetry.py: /weir/guest/list,\n"
-	       "/weir/guest/info,NAME, /weir/guest/stats,NAME; likewise endpoint and poller.\n");
+	       "/weir/guest/info,NAME, /weir/guest/stats,NAME; likewise endpoint and poller.\n",
+	       WEIR_POLLER_IDLE_US_DEFAULT);
 }
 
 bool
@@ -99,6 +113,7 @@ options_parse(int argc, char **argv, struct options *options)
 
 	memset(options, 0, sizeof(*options));
 	options->budget_bytes = WEIR_BUDGET_UNLIMITED;
+	options->idle_us = WEIR_POLLER_IDLE_US_DEFAULT;
 	optind = 1;
 	opterr = 0; /* the sentence is ours */
 	while (rc == 0 && (option = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
@@ -119,16 +134,24 @@ options_parse(int argc, char **argv, struct options *options)
 						"you like: --budget 512M",
 						optarg);
 			break;
+		case OPTION_IDLE_US:
+			if (weir_keys_parse_bytes(optarg, &options->idle_us) != 0 ||
+			    options->idle_us > IDLE_US_MAX)
+				rc = weir_error(
+					EINVAL,
+					"--idle-us %s: microseconds from 0 to %d are needed",
+					optarg, IDLE_US_MAX);
+			break;
 		case ':':
 			rc = weir_error(EINVAL, "%s needs a value: see weir --help",
 					argv[optind - 1]);
 			break;
 		default:
-			rc = weir_error(
-				EINVAL,
-				"unknown option '%s': --endpoint, --guest, --budget, --help and "
-				"--version are known (EAL's go before the --)",
-				argv[optind - 1]);
+			rc = weir_error(EINVAL,
+					"unknown option '%s': --endpoint, --guest, --budget, "
+					"--idle-us, --help and "
+					"--version are known (EAL's go before the --)",
+					argv[optind - 1]);
 		}
 	}
 	if (rc != 0)

@@ -18,6 +18,7 @@ struct options {
 	const char *guests[OPTIONS_GUESTS_MAX];
 	unsigned int n_guests;
 	uint64_t budget_bytes;
+	uint64_t idle_us;
 };
 
 /** Whether --help or --version was among the words; answered on stdout, without EAL. */

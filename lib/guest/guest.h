@@ -10,6 +10,7 @@
  *   pair.c     one queue pair's loop between its rings and its queue
  *   library.c  rings by the library's burst calls, and the buffer access over them
  *   offload.c  what the library leaves in an mbuf's ol_flags, to and from metadata
+ *   kick.c     the descriptors that guest and back-end wake each other by
  *   socket.c   is the socket path usable, stale or in use
  *   numa.c     where the guest's memory lives
  */
@@ -68,8 +69,12 @@ struct weir_pair {
 
 	/* Written by the vhost thread, read by the lcore. */
 	_Atomic bool rx_enabled, tx_enabled;
+	/* Whether the lcore is told of a kick: not when the front-end gave no eventfd. */
+	_Atomic bool kicked[WEIR_PAIR_WAKES];
+	int kick_fd[WEIR_PAIR_WAKE_ENDPOINT]; /* our own copies, the vhost thread's; -1 */
 
 	/* The lcore's, from here on. */
+	bool armed_rx;	    /* the guest was asked to kick when it posts buffers */
 	const char *broken; /* why the queue is not used any more; NULL */
 	struct pair_stats stats;
 
@@ -158,11 +163,16 @@ void library_take(struct weir_pair *pair);
 void library_done(struct weir_pair *pair, const uint16_t *ids, uint16_t n);
 uint16_t library_deliver(struct weir_pair *pair, const uint16_t *ids, uint16_t n);
 void library_release(struct weir_pair *pair);
+void library_arm(struct weir_pair *pair, uint16_t vring, bool arm);
 
 /* offload.c */
 void offload_from_mbuf(const struct rte_mbuf *mbuf, struct weir_offload *offload);
 int offload_to_mbuf(const struct weir_offload *offload, struct rte_mbuf *mbuf);
 bool offload_fits(const struct weir_offload *offload, uint32_t capabilities);
+
+/* kick.c */
+void kick_refresh(struct weir_pair *pair, enum weir_pair_wake wake);
+void kick_forget(struct weir_pair *pair);
 
 /* socket.c */
 int socket_check(const char *path, bool client);

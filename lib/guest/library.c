@@ -233,6 +233,13 @@ library_release(struct weir_pair *pair)
 	pair->n_stage = 0;
 }
 
+/** Ask the guest to kick when it posts more, or not to. */
+void
+library_arm(struct weir_pair *pair, uint16_t vring, bool arm)
+{
+	rte_vhost_enable_guest_notification(pair->vid, vring, arm);
+}
+
 /* The buffer access. */
 
 static uint32_t

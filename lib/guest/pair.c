@@ -105,6 +105,49 @@ weir_pair_poll(struct weir_pair *pair)
 	return tx_turn(pair) + rx_turn(pair);
 }
 
+enum weir_pair_sleep
+weir_pair_arm(struct weir_pair *pair)
+{
+	struct weir_queue *queue = pair->queue;
+	bool timed;
+
+	if (pair->broken != NULL)
+		return WEIR_PAIR_SLEEP;
+	if (queue->ops->poll_ready(queue, &pair->access, true))
+		return WEIR_PAIR_BUSY;
+	/* Packets that the endpoint did not take: not every endpoint can tell when it does. */
+	timed = pair->n_pending > 0;
+	if (atomic_load_explicit(&pair->tx_enabled, memory_order_relaxed)) {
+		timed |= !atomic_load_explicit(&pair->kicked[WEIR_PAIR_WAKE_TX],
+					       memory_order_relaxed);
+		library_arm(pair, pair->tx_vring, true);
+	}
+	/* New buffers matter only to frames that wait for them. */
+	pair->armed_rx = pair->fill_head != pair->fill_tail;
+	if (pair->armed_rx) {
+		timed |= !atomic_load_explicit(&pair->kicked[WEIR_PAIR_WAKE_RX],
+					       memory_order_relaxed);
+		library_arm(pair, pair->rx_vring, true);
+	}
+	return timed ? WEIR_PAIR_TIMED : WEIR_PAIR_SLEEP;
+}
+
+void
+weir_pair_disarm(struct weir_pair *pair)
+{
+	if (pair->broken != NULL)
+		return;
+	library_arm(pair, pair->tx_vring, false);
+	if (pair->armed_rx)
+		library_arm(pair, pair->rx_vring, false);
+}
+
+void
+weir_pair_ignore(struct weir_pair *pair, enum weir_pair_wake wake)
+{
+	atomic_store_explicit(&pair->kicked[wake], false, memory_order_relaxed);
+}
+
 const char *
 weir_pair_name(const struct weir_pair *pair)
 {
@@ -126,6 +169,7 @@ pair_create(struct weir_guest *guest, uint16_t index, int vid)
 	pair->access.ops = &library_access_ops;
 	pair->guest = guest;
 	pair->vid = vid;
+	pair->kick_fd[WEIR_PAIR_WAKE_TX] = pair->kick_fd[WEIR_PAIR_WAKE_RX] = -1;
 	pair->index = index;
 	/* virtio 1.1, 5.1.2: receiveq1 0, transmitq1 1, receiveq2 2, ... */
 	pair->rx_vring = 2 * index;

@@ -257,9 +257,15 @@ session_up(struct weir_guest *guest)
 		queues[i]->ops->set_active(queues[i], pair->rx_enabled);
 		post_rx_ids(pair);
 		/* A poll lcore looks by itself: a kick would cost the guest an exit for nothing. */
-		rte_vhost_enable_guest_notification(guest->vid, pair->rx_vring, 0);
-		rte_vhost_enable_guest_notification(guest->vid, pair->tx_vring, 0);
+		library_arm(pair, pair->rx_vring, false);
+		library_arm(pair, pair->tx_vring, false);
 		guest->scheduler->attach(guest->scheduler, pair->target, pair);
+		kick_refresh(pair, WEIR_PAIR_WAKE_TX);
+		kick_refresh(pair, WEIR_PAIR_WAKE_RX);
+		pair->kicked[WEIR_PAIR_WAKE_ENDPOINT] =
+			queues[i]->wake_fd >= 0 &&
+			guest->scheduler->watch(guest->scheduler, pair->target, pair,
+						WEIR_PAIR_WAKE_ENDPOINT, queues[i]->wake_fd) == 0;
 	}
 	return 0;
 }
@@ -270,9 +276,15 @@ session_down(struct weir_guest *guest)
 	struct weir_queue *queues[WEIR_QUEUES_MAX];
 	uint16_t i;
 
-	for (i = 0; i < guest->n_pairs; i++)
-		guest->scheduler->detach(guest->scheduler, guest->pairs[i]->target,
-					 guest->pairs[i]);
+	for (i = 0; i < guest->n_pairs; i++) {
+		struct weir_pair *pair = guest->pairs[i];
+
+		kick_forget(pair);
+		if (pair->kicked[WEIR_PAIR_WAKE_ENDPOINT])
+			guest->scheduler->unwatch(guest->scheduler, pair->target,
+						  pair->queue->wake_fd);
+		guest->scheduler->detach(guest->scheduler, pair->target, pair);
+	}
 	/* Telemetry must not look at a queue that stop() frees. */
 	pthread_mutex_lock(&guest->lock);
 	memcpy(queues, guest->queues, sizeof(queues));
@@ -387,6 +399,9 @@ on_vring_state_changed(int vid, uint16_t vring, int enable)
 	if (guest->state == GUEST_UP) {
 		struct weir_pair *pair = guest->pairs[index];
 
+		/* The library disables a ring whose descriptors change, and enables it anew. */
+		if (enable)
+			kick_refresh(pair, rx ? WEIR_PAIR_WAKE_RX : WEIR_PAIR_WAKE_TX);
 		if (rx) {
 			pair->rx_enabled = enable;
 			pair->queue->ops->set_active(pair->queue, enable);

@@ -25,6 +25,14 @@
 struct weir_guest;
 struct weir_pair;
 
+/** What an lcore that sleeps can be woken by, on behalf of a pair. */
+enum weir_pair_wake {
+	WEIR_PAIR_WAKE_TX,	 /* the guest kicked: it sent something */
+	WEIR_PAIR_WAKE_RX,	 /* the guest kicked: it posted buffers */
+	WEIR_PAIR_WAKE_ENDPOINT, /* the endpoint has something */
+	WEIR_PAIR_WAKES,
+};
+
 /**
  * Who decides which lcore polls a pair, and makes it do so.
  *
@@ -46,6 +54,15 @@ struct weir_scheduler {
 		       struct weir_pair *pair);
 	/** Undo place(). */
 	void (*leave)(struct weir_scheduler *scheduler, struct weir_target *target);
+	/**
+	 * Wake the pair's lcore from its sleep when @p fd becomes readable: a guest's
+	 * kick, an endpoint's wake. Also while the lcore sleeps; never waits for it.
+	 * @return 0, or negative errno: such a descriptor cannot be waited for.
+	 */
+	int (*watch)(struct weir_scheduler *scheduler, struct weir_target *target,
+		     struct weir_pair *pair, enum weir_pair_wake wake, int fd);
+	/** Undo watch(), before the descriptor is closed. */
+	void (*unwatch)(struct weir_scheduler *scheduler, struct weir_target *target, int fd);
 };
 
 /** The keys of --guest, one "key=VALUE  what" a line. */
@@ -97,5 +114,27 @@ const char *weir_pair_name(const struct weir_pair *pair);
  *   Frames moved; 0 when there was nothing to do.
  */
 unsigned int weir_pair_poll(struct weir_pair *pair);
+
+/** How a pair can be left alone. */
+enum weir_pair_sleep {
+	WEIR_PAIR_BUSY,	 /* there is something to do already: do not sleep */
+	WEIR_PAIR_TIMED, /* look again after a moment: not everything it waits for can wake us */
+	WEIR_PAIR_SLEEP, /* until one of its descriptors tells */
+};
+
+/**
+ * Ask the guest and the endpoint to tell when there is something. Whoever sleeps
+ * polls the pair once more after this and a full fence.
+ */
+enum weir_pair_sleep weir_pair_arm(struct weir_pair *pair);
+
+/** Undo weir_pair_arm(): we poll again. */
+void weir_pair_disarm(struct weir_pair *pair);
+
+/**
+ * A descriptor of the pair woke its lcore @p times in a row for nothing: it is not
+ * what it should be, and not to be listened to any more.
+ */
+void weir_pair_ignore(struct weir_pair *pair, enum weir_pair_wake wake);
 
 #endif

@@ -44,13 +44,27 @@ poller_info(struct weir_object *object, struct rte_tel_data *dict)
 static void
 poller_stats(struct weir_object *object, struct rte_tel_data *dict)
 {
+	static const char *const cause_keys[POLLER_CAUSES] = {
+		[WEIR_PAIR_WAKE_TX] = "woken_by_tx_kick",
+		[WEIR_PAIR_WAKE_RX] = "woken_by_rx_kick",
+		[WEIR_PAIR_WAKE_ENDPOINT] = "woken_by_endpoint",
+		[POLLER_CAUSE_CONTROL] = "woken_by_control",
+		[POLLER_CAUSE_TIMER] = "woken_by_timer",
+	};
 	struct weir_poller *poller = poller_of(object);
+	unsigned int i;
 
 	rte_tel_data_add_dict_u64(dict, "busy_cycles", poller->busy_cycles);
 	rte_tel_data_add_dict_u64(dict, "idle_cycles", poller->idle_cycles);
 	rte_tel_data_add_dict_u64(dict, "loops", poller->loops);
 	rte_tel_data_add_dict_u64(dict, "busy_loops", poller->busy_loops);
 	rte_tel_data_add_dict_u64(dict, "moved", poller->packets);
+	rte_tel_data_add_dict_u64(dict, "sleep_cycles", poller->sleep.sleep_cycles);
+	rte_tel_data_add_dict_u64(dict, "sleeps", poller->sleep.sleeps);
+	rte_tel_data_add_dict_u64(dict, "idle_us_now",
+				  poller->sleep.idle_cycles * 1000000 / rte_get_tsc_hz());
+	for (i = 0; i < POLLER_CAUSES; i++)
+		rte_tel_data_add_dict_u64(dict, cause_keys[i], poller->sleep.woken_by[i]);
 	rte_tel_data_add_dict_u64(dict, "cycles_hz", rte_get_tsc_hz());
 }
 
@@ -72,30 +86,50 @@ poller_answer(struct weir_poller *poller)
 	atomic_store_explicit(&poller->asked, false, memory_order_release);
 }
 
+/** Every pair in turn; frames moved. */
+unsigned int
+poller_poll(struct weir_poller *poller)
+{
+	unsigned int i, moved = 0;
+
+	for (i = 0; i < poller->n_pairs; i++)
+		moved += weir_pair_poll(poller->pairs[i]);
+	return moved;
+}
+
 static int
 poller_loop(void *arg)
 {
 	struct weir_poller *poller = arg;
-	uint64_t then = rte_rdtsc(), now;
-	unsigned int i, moved;
+	uint64_t then = rte_rdtsc(), now, slept;
+	unsigned int moved;
 
 	while (!atomic_load_explicit(&poller->quit, memory_order_relaxed)) {
 		/* Acquire: fn and arg of whoever asked. Partner: the release in poller_run(). */
 		if (unlikely(atomic_load_explicit(&poller->asked, memory_order_acquire)))
 			poller_answer(poller);
-		moved = 0;
-		for (i = 0; i < poller->n_pairs; i++)
-			moved += weir_pair_poll(poller->pairs[i]);
+		moved = poller_poll(poller);
 		now = rte_rdtsc();
 		weir_count(&poller->loops, 1);
 		if (moved > 0) {
 			weir_count(&poller->busy_loops, 1);
 			weir_count(&poller->busy_cycles, now - then);
 			weir_count(&poller->packets, moved);
-		} else {
-			weir_count(&poller->idle_cycles, now - then);
+			poller->sleep.idle_since = now;
+			then = now;
+			continue;
 		}
+		weir_count(&poller->idle_cycles, now - then);
 		then = now;
+		slept = poller->sleep.sleep_cycles;
+		moved = sleep_when_idle(poller, now);
+		if (poller->sleep.sleep_cycles != slept || moved > 0) {
+			now = rte_rdtsc();
+			weir_count(moved > 0 ? &poller->busy_cycles : &poller->idle_cycles,
+				   now - then - (poller->sleep.sleep_cycles - slept));
+			weir_count(&poller->packets, moved);
+			then = now;
+		}
 	}
 	return 0;
 }
@@ -114,6 +148,7 @@ poller_run(struct weir_target *target, void (*fn)(void *arg), void *arg)
 	poller->arg = arg;
 	/* Release: the lcore sees fn and arg. Partner: the acquire in poller_loop(). */
 	atomic_store_explicit(&poller->asked, true, memory_order_release);
+	weir_wake_signal(&poller->sleep.wake);
 	/* Waits in steps, so that answering costs the lcore no system call. */
 	while (atomic_load_explicit(&poller->asked, memory_order_acquire)) {
 		nanosleep(&step, NULL);
@@ -148,6 +183,7 @@ change_detach(void *arg)
 	for (i = 0; i < poller->n_pairs; i++) {
 		if (poller->pairs[i] == change->pair) {
 			poller->pairs[i] = poller->pairs[--poller->n_pairs];
+			sleep_forget(poller, change->pair);
 			return;
 		}
 	}
@@ -170,7 +206,7 @@ poller_detach(struct weir_poller *poller, struct weir_pair *pair)
 }
 
 int
-poller_start(struct weir_poller *poller, unsigned int lcore)
+poller_start(struct weir_poller *poller, unsigned int lcore, uint32_t idle_us)
 {
 	char name[WEIR_OBJECT_NAMESIZE];
 	int rc;
@@ -180,13 +216,19 @@ poller_start(struct weir_poller *poller, unsigned int lcore)
 	poller->target.run = poller_run;
 	poller->target.lcore = lcore;
 	poller->numa_node = (int)rte_lcore_to_socket_id(lcore);
-	snprintf(name, sizeof(name), "lcore%u", lcore);
-	rc = weir_object_add(&poller_class, &poller->object, name);
+	rc = sleep_init(poller, idle_us);
 	if (rc != 0)
 		return rc;
+	snprintf(name, sizeof(name), "lcore%u", lcore);
+	rc = weir_object_add(&poller_class, &poller->object, name);
+	if (rc != 0) {
+		sleep_fini(poller);
+		return rc;
+	}
 	rc = rte_eal_remote_launch(poller_loop, poller, lcore);
 	if (rc != 0) {
 		weir_object_remove(&poller_class, &poller->object);
+		sleep_fini(poller);
 		return weir_error(-rc, "lcore %u runs something else already", lcore);
 	}
 	return 0;
@@ -196,7 +238,9 @@ void
 poller_stop(struct weir_poller *poller)
 {
 	atomic_store_explicit(&poller->quit, true, memory_order_relaxed);
+	weir_wake_signal(&poller->sleep.wake);
 	rte_eal_wait_lcore(poller->target.lcore);
 	weir_object_remove(&poller_class, &poller->object);
+	sleep_fini(poller);
 	pthread_mutex_destroy(&poller->control);
 }

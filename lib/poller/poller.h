@@ -3,8 +3,8 @@
 #define POLLER_H
 
 /*
- * What the files of this room share: poller.c is one lcore's loop, scheduler.c
- * spreads pairs over the loops.
+ * What the files of this room share: poller.c is one lcore's loop, sleep.c how it
+ * sleeps, scheduler.c spreads pairs over the loops.
  */
 
 #include <pthread.h>
@@ -12,11 +12,38 @@
 
 #include "weir_log.h"
 #include "weir_poller.h"
+#include "weir_wake.h"
 
 WEIR_LOG_DECLARE(poller);
 
 /** Pairs one lcore can own. */
 #define POLLER_PAIRS_MAX 1024
+
+/** What ended a sleep; as in enum weir_pair_wake, then our own. */
+enum poller_cause {
+	POLLER_CAUSE_CONTROL = WEIR_PAIR_WAKES, /* a control thread asks for something */
+	POLLER_CAUSE_TIMER,			/* a pair that has to be looked at */
+	POLLER_CAUSES,
+};
+
+/** Sleeps in a row that a descriptor ends for nothing, before it is ignored. */
+#define POLLER_FALSE_WAKES_MAX 1000
+
+/** When and how long to sleep; the lcore's, but for the wake and the epoll set. */
+struct poller_sleep {
+	struct weir_wake wake; /* rung by whoever asks */
+	struct weir_wake_word word;
+	int epoll_fd; /* of the wake and every pair's descriptors; control threads change it */
+	uint64_t idle_cycles_min, idle_cycles_max; /* 0: never sleeps */
+	uint64_t idle_cycles;			   /* now */
+	uint64_t idle_since;
+	uint64_t sleeps, sleep_cycles;
+	uint64_t woken_by[POLLER_CAUSES];
+	/* The descriptor that ended the last sleeps for nothing. */
+	struct weir_pair *false_pair;
+	enum weir_pair_wake false_wake;
+	unsigned int false_wakes;
+};
 
 struct weir_poller {
 	struct weir_object object;
@@ -37,11 +64,22 @@ struct weir_poller {
 	uint64_t busy_cycles, idle_cycles;
 	uint64_t loops, busy_loops;
 	uint64_t packets;
+	struct poller_sleep sleep;
 };
 
-int poller_start(struct weir_poller *poller, unsigned int lcore);
+int poller_start(struct weir_poller *poller, unsigned int lcore, uint32_t idle_us);
 void poller_stop(struct weir_poller *poller);
 void poller_attach(struct weir_poller *poller, struct weir_pair *pair);
 void poller_detach(struct weir_poller *poller, struct weir_pair *pair);
+
+/* sleep.c */
+int sleep_init(struct weir_poller *poller, uint32_t idle_us);
+void sleep_fini(struct weir_poller *poller);
+unsigned int sleep_when_idle(struct weir_poller *poller, uint64_t now);
+int sleep_watch(struct weir_poller *poller, struct weir_pair *pair, enum weir_pair_wake wake,
+		int fd);
+void sleep_unwatch(struct weir_poller *poller, int fd);
+void sleep_forget(struct weir_poller *poller, const struct weir_pair *pair);
+unsigned int poller_poll(struct weir_poller *poller);
 
 #endif

@@ -82,8 +82,21 @@ pollers_detach(struct weir_scheduler *scheduler, struct weir_target *target, str
 	poller_detach(container_of(target, struct weir_poller, target), pair);
 }
 
+static int
+pollers_watch(struct weir_scheduler *scheduler, struct weir_target *target, struct weir_pair *pair,
+	      enum weir_pair_wake wake, int fd)
+{
+	return sleep_watch(container_of(target, struct weir_poller, target), pair, wake, fd);
+}
+
+static void
+pollers_unwatch(struct weir_scheduler *scheduler, struct weir_target *target, int fd)
+{
+	sleep_unwatch(container_of(target, struct weir_poller, target), fd);
+}
+
 struct weir_pollers *
-weir_pollers_start(void)
+weir_pollers_start(uint32_t idle_us)
 {
 	struct weir_pollers *pollers;
 	unsigned int lcore;
@@ -108,9 +121,11 @@ weir_pollers_start(void)
 		.attach = pollers_attach,
 		.detach = pollers_detach,
 		.leave = pollers_leave,
+		.watch = pollers_watch,
+		.unwatch = pollers_unwatch,
 	};
 	RTE_LCORE_FOREACH_WORKER(lcore) {
-		int rc = poller_start(&pollers->pollers[pollers->n], lcore);
+		int rc = poller_start(&pollers->pollers[pollers->n], lcore, idle_us);
 
 		if (rc != 0) {
 			weir_pollers_stop(pollers);

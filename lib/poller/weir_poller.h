@@ -5,6 +5,11 @@
 /**
  * Poller: an lcore's loop over the queue pairs it owns, a bounded burst each.
  *
+ * When nothing has moved for a while an lcore asks guests and endpoints to tell when
+ * there is something, looks once more, and sleeps until one of them does. How long
+ * the while is follows what the lcore sees: a sleep that was over as soon as it began
+ * was not worth it, and the next one comes later.
+ *
  * A pair belongs to exactly one poller at a time. Handing over, to and from, is one
  * mechanism: the control side asks (weir_target.run), the lcore answers from its
  * loop, between two polls, that it has done so, then the control side proceeds.
@@ -16,14 +21,20 @@
 
 struct weir_pollers;
 
+/** How long an lcore looks for work before it sleeps, unless told otherwise. */
+#define WEIR_POLLER_IDLE_US_DEFAULT 500
+
 /**
  * Start a poller on every worker lcore of EAL.
  *
+ * @param idle_us
+ *   Microseconds without a frame after which an lcore sleeps, to begin with; it adapts
+ *   from a quarter to eight times that. 0: never.
  * @return
  *   NULL with rte_errno and weir_error_text(): EINVAL when EAL has no worker lcore,
  *   ENOMEM, EBUSY when an lcore runs something else.
  */
-struct weir_pollers *weir_pollers_start(void);
+struct weir_pollers *weir_pollers_start(uint32_t idle_us);
 
 /** End the loops and free; accepts NULL. No pair is attached any more. */
 void weir_pollers_stop(struct weir_pollers *pollers);

@@ -118,7 +118,7 @@ static int
 setup(void **state)
 {
 	harness_eal();
-	pollers = weir_pollers_start();
+	pollers = weir_pollers_start(WEIR_POLLER_IDLE_US_DEFAULT);
 	return pollers == NULL ? -1 : 0;
 }
 
