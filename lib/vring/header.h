@@ -17,7 +17,7 @@
 static __rte_always_inline uint16_t
 header_claims(const struct weir_offload *offload)
 {
-	return *(const unaligned_uint16_t *)(const void *)offload;
+	return *(const guest_16 *)(const void *)offload;
 }
 
 /** Slow half of header_read(): @p words is the header's copy. */

@@ -97,7 +97,7 @@ weir_vring_has_work(const struct weir_vring *vr)
 static void
 notify_store(struct weir_vring *vr, uint16_t *guest, uint16_t value)
 {
-	*(volatile unaligned_uint16_t *)guest = value;
+	*(volatile guest_16 *)guest = value;
 	if (vr->log != NULL)
 		dirty_mark(vr, guest, sizeof(*guest));
 }

@@ -118,7 +118,7 @@ ring_use(struct weir_vring *vr, uint16_t id, uint32_t len, uint16_t n_descs, con
 			vr->first_idx = vr->used_idx;
 			vr->first_word = word;
 		} else {
-			__atomic_store_n((uint64_t *)(void *)&vr->ring[vr->used_idx].len, word,
+			__atomic_store_n((ring_64 *)(void *)&vr->ring[vr->used_idx].len, word,
 					 __ATOMIC_RELEASE);
 			if (unlikely(vr->log != NULL))
 				dirty_mark(vr, &vr->ring[vr->used_idx], sizeof(*vr->ring));
@@ -134,7 +134,7 @@ ring_use(struct weir_vring *vr, uint16_t id, uint32_t len, uint16_t n_descs, con
 		uint64_t word = id | (uint64_t)len << 32;
 
 		/* Aligned to 4 only (2.6.8), and published by the index: any store will do. */
-		*(unaligned_uint64_t *)(void *)elem = word;
+		*(guest_64 *)(void *)elem = word;
 		if (unlikely(vr->log != NULL))
 			dirty_mark(vr, elem, sizeof(*elem));
 		vr->used_idx++;
@@ -152,7 +152,7 @@ ring_publish(struct weir_vring *vr, const bool packed)
 	if (packed) {
 		struct vring_packed_desc *desc = &vr->ring[vr->first_idx];
 
-		__atomic_store_n((uint64_t *)(void *)&desc->len, vr->first_word, __ATOMIC_RELEASE);
+		__atomic_store_n((ring_64 *)(void *)&desc->len, vr->first_word, __ATOMIC_RELEASE);
 		if (unlikely(vr->log != NULL))
 			dirty_mark(vr, desc, sizeof(*desc));
 	} else {

@@ -345,11 +345,11 @@ rx_write_plain(struct weir_vring *vr, const struct weir_tx_segment *segment, con
 	if (unlikely(rx_count(vr) == 0 || segment->n_segments != 1 || len > chain->len ||
 		     header_claims(&segment->offload) != 0))
 		return false;
-	*(unaligned_uint64_t *)to = 0;
+	*(guest_64 *)to = 0;
 	if (likely(header_len == VRING_HEADER_MAX)) /* csum_offset, then num_buffers */
-		*(unaligned_uint32_t *)(to + 8) = 1U << 16;
+		*(guest_32 *)(to + 8) = 1U << 16;
 	else
-		*(unaligned_uint16_t *)(to + 8) = 0;
+		*(guest_16 *)(to + 8) = 0;
 	copy_bytes(to + header_len, segment->addr, segment->frame_len);
 	if (unlikely(vr->log != NULL))
 		dirty_mark(vr, to, len);

@@ -37,6 +37,13 @@
 #define VRING_PACKED_AVAIL (1U << VRING_PACKED_DESC_F_AVAIL)
 #define VRING_PACKED_USED (1U << VRING_PACKED_DESC_F_USED)
 
+/* Guest memory, of any type and alignment as far as the compiler knows. */
+typedef uint64_t guest_64 __attribute__((may_alias, aligned(1)));
+typedef uint32_t guest_32 __attribute__((may_alias, aligned(1)));
+typedef uint16_t guest_16 __attribute__((may_alias, aligned(1)));
+/* Ring memory: aligned, see weir_vring_create(). */
+typedef uint64_t ring_64 __attribute__((may_alias));
+
 /** Part of a chain, translated. */
 struct piece {
 	uint8_t *addr;
@@ -136,13 +143,13 @@ struct weir_vring {
 static __rte_always_inline uint64_t
 load_64(const void *guest)
 {
-	return *(const volatile unaligned_uint64_t *)guest;
+	return *(const volatile guest_64 *)guest;
 }
 
 static __rte_always_inline uint16_t
 load_16(const void *guest)
 {
-	return *(const volatile unaligned_uint16_t *)guest;
+	return *(const volatile guest_16 *)guest;
 }
 
 /** Everything the guest wrote before it published what is loaded here is seen after. */
@@ -155,7 +162,7 @@ load_acquire_16(const uint16_t *guest)
 static __rte_always_inline uint64_t
 load_acquire_64(const void *guest)
 {
-	return __atomic_load_n((const uint64_t *)guest, __ATOMIC_ACQUIRE);
+	return __atomic_load_n((const ring_64 *)guest, __ATOMIC_ACQUIRE);
 }
 
 /** Stop the ring for good; the first reason stays. */
