@@ -16,9 +16,10 @@ RTE_LOG_REGISTER(weir_guest_logtype, weir.guest, INFO);
 #define MTU_MAX 65535
 #define MTU_DEFAULT 1500
 
-static const char *const guest_keys[] = {"name", "socket", "endpoint",	"mode",	  "queues", "mtu",
-					 "csum", "tso",	   "mrg_rxbuf", "budget", NULL};
+static const char *const guest_keys[] = {"name", "socket", "endpoint",	"mode",	  "queues",   "mtu",
+					 "csum", "tso",	   "mrg_rxbuf", "budget", "datapath", NULL};
 static const char *const mode_words[] = {"server", "client", NULL};
+static const char *const path_words[] = {"engine", "library", NULL};
 
 static const char *const state_names[] = {
 	[GUEST_CREATED] = "created", [GUEST_WAITING] = "waiting", [GUEST_CONNECTED] = "connected",
@@ -37,7 +38,8 @@ weir_guest_usage(void)
 	       "csum=on|off         offer checksum offload, both ways (on)\n"
 	       "tso=on|off          offer TCP segmentation offload, both ways (on)\n"
 	       "mrg_rxbuf=on|off    offer mergeable receive buffers (on)\n"
-	       "budget=BYTES        most its frames may take, K, M or G allowed (no limit)\n";
+	       "budget=BYTES        most its frames may take, K, M or G allowed (no limit)\n"
+	       "datapath=engine|library  rings by weir's engine, or by librte_vhost (engine)\n";
 }
 
 void
@@ -121,7 +123,7 @@ guest_info(struct weir_object *object, struct rte_tel_data *dict)
 	rte_tel_data_add_dict_string(dict, "socket", guest->socket);
 	rte_tel_data_add_dict_string(dict, "mode", mode_words[guest->client]);
 	rte_tel_data_add_dict_string(dict, "endpoint", weir_endpoint_name(guest->endpoint));
-	rte_tel_data_add_dict_string(dict, "datapath", "library");
+	rte_tel_data_add_dict_string(dict, "datapath", guest->path->name);
 	rte_tel_data_add_dict_u64(dict, "queues", guest->n_pairs);
 	rte_tel_data_add_dict_u64(dict, "mtu", guest->mtu);
 	rte_tel_data_add_dict_int(dict, "numa_node", guest->numa_node);
@@ -142,8 +144,10 @@ guest_stats(struct weir_object *object, struct rte_tel_data *dict)
 	pthread_mutex_lock(&guest->lock);
 	sum = guest->past;
 	for (i = 0; i < guest->n_pairs; i++)
-		if (guest->pairs[i] != NULL)
+		if (guest->pairs[i] != NULL) {
 			pair_stats_add(&sum, &guest->pairs[i]->stats);
+			guest->path->stats(guest->pairs[i], &sum);
+		}
 	pthread_mutex_unlock(&guest->lock);
 	rte_tel_data_add_dict_u64(dict, "tx_packets", sum.tx_packets);
 	rte_tel_data_add_dict_u64(dict, "tx_bytes", sum.tx_bytes);
@@ -151,6 +155,8 @@ guest_stats(struct weir_object *object, struct rte_tel_data *dict)
 	rte_tel_data_add_dict_u64(dict, "rx_bytes", sum.rx_bytes);
 	rte_tel_data_add_dict_u64(dict, "tx_waits", sum.tx_waits);
 	rte_tel_data_add_dict_u64(dict, "rx_waits", sum.rx_waits);
+	rte_tel_data_add_dict_u64(dict, "calls", sum.calls);
+	rte_tel_data_add_dict_u64(dict, "tx_dropped_malformed", sum.tx_dropped_malformed);
 	rte_tel_data_add_dict_u64(dict, "tx_dropped_too_long", sum.tx_dropped_too_long);
 	rte_tel_data_add_dict_u64(dict, "tx_dropped_stopped", sum.tx_dropped_stopped);
 	rte_tel_data_add_dict_u64(dict, "rx_dropped_too_long", sum.rx_dropped_too_long);
@@ -298,7 +304,7 @@ static int
 keys_read(struct weir_guest *guest, const struct weir_keys *keys)
 {
 	uint64_t queues = 1, mtu = MTU_DEFAULT;
-	unsigned int mode = 0;
+	unsigned int mode = 0, path = 0;
 	int rc;
 
 	guest->csum = true;
@@ -310,6 +316,8 @@ keys_read(struct weir_guest *guest, const struct weir_keys *keys)
 		rc = keys_read_endpoint(guest, keys);
 	if (rc == 0)
 		rc = weir_keys_choice(keys, "mode", mode_words, &mode);
+	if (rc == 0)
+		rc = weir_keys_choice(keys, "datapath", path_words, &path);
 	if (rc == 0)
 		rc = weir_keys_number(keys, "queues", 1, WEIR_QUEUES_MAX, &queues);
 	if (rc == 0)
@@ -328,6 +336,7 @@ keys_read(struct weir_guest *guest, const struct weir_keys *keys)
 				(unsigned int)queues, weir_endpoint_name(guest->endpoint),
 				weir_endpoint_ops(guest->endpoint)->type);
 	guest->client = mode == 1;
+	guest->path = path == 0 ? &engine_path : &library_path;
 	guest->n_pairs = queues;
 	guest->mtu = mtu;
 	return rc;

@@ -8,6 +8,7 @@
  *   guest.c    keys, life, telemetry
  *   session.c  the vhost library's callbacks: up and down
  *   pair.c     one queue pair's loop between its rings and its queue
+ *   engine.c   rings by our own engine, one copy; and the buffer access over them
  *   library.c  rings by the library's burst calls, and the buffer access over them
  *   offload.c  what the library leaves in an mbuf's ol_flags, to and from metadata
  *   kick.c     the descriptors that guest and back-end wake each other by
@@ -24,6 +25,7 @@
 #include "weir_frame.h"
 #include "weir_guest.h"
 #include "weir_log.h"
+#include "weir_vring.h"
 
 WEIR_LOG_DECLARE(guest);
 
@@ -36,6 +38,33 @@ WEIR_LOG_DECLARE(guest);
 /* Segments a tx burst can have, before frames wait for the next. */
 #define PAIR_TX_SEGMENTS 2048
 
+struct pair_stats;
+
+/**
+ * A data path: how a pair's rings are read and written. The pair's lcore, unless said
+ * otherwise.
+ */
+struct pair_path {
+	const char *name;
+	const struct weir_access_ops *access;
+	/** Vhost thread, nobody polls: 0, or negative errno with the reason. */
+	int (*open)(struct weir_pair *pair);
+	/** Vhost thread, everybody has let go: give up what is held, and the rings. */
+	void (*close)(struct weir_pair *pair);
+	/** Take a burst from the guest into segments[]. */
+	void (*take)(struct weir_pair *pair);
+	/** Packets that the endpoint is done with. */
+	void (*done)(struct weir_pair *pair, const uint16_t *ids, uint16_t n);
+	/** Let the guest have frames written; ids of which it has taken: a prefix. */
+	uint16_t (*deliver)(struct weir_pair *pair, const uint16_t *ids, uint16_t n);
+	/** Ask the guest to kick: true when there is work already. Or not to, any more. */
+	bool (*arm)(struct weir_pair *pair, enum weir_pair_wake ring, bool arm);
+	/** Whether buffers of the guest are what rx waits for. */
+	bool (*rx_blocked)(struct weir_pair *pair);
+	/** Add what the path counts itself. Any thread. */
+	void (*stats)(const struct weir_pair *pair, struct pair_stats *sum);
+};
+
 /* Counters, written by the pair's lcore only. */
 struct pair_stats {
 	uint64_t tx_packets, tx_bytes;
@@ -46,7 +75,9 @@ struct pair_stats {
 	uint64_t rx_dropped_no_offload; /* the guest did not negotiate to take it unfinished */
 	uint64_t rx_dropped_stopped;	/* on their way when the guest's rings stopped */
 	uint64_t tx_dropped_stopped;
-	uint64_t tx_dropped_too_long; /* more segments than we hold */
+	uint64_t calls; /* times the guest was told, by a system call; the engine's */
+	uint64_t tx_dropped_malformed; /* too short, or a header that asks for what cannot be */
+	uint64_t tx_dropped_too_long;  /* more segments than we hold */
 };
 
 struct weir_pair {
@@ -54,6 +85,7 @@ struct weir_pair {
 
 	/* Set on the control side, before the pair is attached. */
 	struct weir_guest *guest;
+	const struct pair_path *path;
 	struct weir_target *target;
 	struct weir_queue *queue;
 	struct rte_mempool *tx_pool, *rx_pool;
@@ -73,6 +105,10 @@ struct weir_pair {
 	_Atomic bool kicked[WEIR_PAIR_WAKES];
 	int kick_fd[WEIR_PAIR_WAKE_ENDPOINT]; /* our own copies, the vhost thread's; -1 */
 
+	/* The engine's, changed by the control side while the lcore has let go. */
+	struct weir_vring *ring[WEIR_PAIR_WAKE_ENDPOINT]; /* by WEIR_PAIR_WAKE_*; NULL: not ready */
+	int call_fd[WEIR_PAIR_WAKE_ENDPOINT];		  /* our own copies; -1 */
+
 	/* The lcore's, from here on. */
 	bool armed_rx;	    /* the guest was asked to kick when it posts buffers */
 	const char *broken; /* why the queue is not used any more; NULL */
@@ -81,6 +117,7 @@ struct weir_pair {
 	/* Tx: a burst being handed over, and the frames behind the ids out. */
 	uint32_t seg_first;  /* next segment to hand over */
 	uint16_t n_pending;  /* packets from there on */
+	uint16_t n_out;	     /* ids out, those pending among them */
 	uint16_t n_free_ids; /* stack of ids not in use */
 	uint16_t free_ids[PAIR_TX_IDS];
 	struct rte_mbuf *tx_frame[PAIR_TX_IDS];
@@ -88,7 +125,8 @@ struct weir_pair {
 
 	/* Rx: frames behind ids, and the filled ids in order of arrival. */
 	uint32_t fill_head, fill_tail;
-	uint32_t rx_stalls; /* deliveries in a row that moved nothing */
+	uint32_t rx_stalls;   /* deliveries in a row that moved nothing */
+	uint32_t short_posts; /* looks in a row at too few buffers for a long frame */
 	uint16_t filled[PAIR_RX_IDS];
 	struct rte_mbuf *rx_frame[PAIR_RX_IDS];
 
@@ -115,6 +153,7 @@ struct weir_guest {
 	bool client;
 	uint16_t n_pairs, mtu;
 	bool csum, tso, mrg_rxbuf;
+	const struct pair_path *path;
 	uint64_t budget_bytes;
 
 	bool started; /* the library serves the socket */
@@ -135,6 +174,9 @@ struct weir_guest {
 	_Atomic bool rx_enabled[WEIR_QUEUES_MAX], tx_enabled[WEIR_QUEUES_MAX];
 	struct weir_endpoint_client client_view;
 	struct weir_pair *pairs[WEIR_QUEUES_MAX]; /* while up */
+	bool paused;				  /* down for the time of one message */
+	struct weir_vring_memory memory;	  /* the engine's, while up */
+	struct weir_vring_log log;
 	struct weir_queue *queues[WEIR_QUEUES_MAX];
 };
 
@@ -151,6 +193,7 @@ struct weir_guest *guest_of_socket(const char *socket);
 int session_start(struct weir_guest *guest);
 void session_stop(struct weir_guest *guest);
 const char *session_feature_name(unsigned int bit);
+#define SESSION_FEATURE_LOG_ALL RTE_BIT64(26) /* vhost-user: a live migration is on its way */
 
 /* pair.c */
 struct weir_pair *pair_create(struct weir_guest *guest, uint16_t index, int vid);
@@ -158,12 +201,14 @@ void pair_free(struct weir_pair *pair);
 void pair_stats_add(struct pair_stats *sum, const struct pair_stats *stats);
 
 /* library.c */
-extern const struct weir_access_ops library_access_ops;
-void library_take(struct weir_pair *pair);
-void library_done(struct weir_pair *pair, const uint16_t *ids, uint16_t n);
-uint16_t library_deliver(struct weir_pair *pair, const uint16_t *ids, uint16_t n);
-void library_release(struct weir_pair *pair);
-void library_arm(struct weir_pair *pair, uint16_t vring, bool arm);
+extern const struct pair_path library_path;
+
+/* engine.c */
+extern const struct pair_path engine_path;
+int engine_memory(struct weir_guest *guest);
+void engine_ring_ready(struct weir_pair *pair, enum weir_pair_wake ring);
+void engine_set_call(struct weir_pair *pair, enum weir_pair_wake ring, int fd);
+bool engine_holds(const struct weir_guest *guest, uint16_t vring);
 
 /* offload.c */
 void offload_from_mbuf(const struct rte_mbuf *mbuf, struct weir_offload *offload);

@@ -48,20 +48,27 @@ kick_close(struct weir_pair *pair, enum weir_pair_wake wake)
 	pair->kick_fd[wake] = -1;
 }
 
+/** Where the guest is called: ours is a copy, for the engine; the library has its own. */
 static void
-call_unblock(const struct weir_pair *pair, uint16_t ring, int fd)
+call_refresh(struct weir_pair *pair, enum weir_pair_wake wake, int fd)
 {
-	int flags;
+	int flags, copy = -1;
 
-	if (fd < 0)
-		return;
-	flags = fcntl(fd, F_GETFL);
-	if (!is_eventfd(fd) || flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
-		WEIR_LOG(
-			guest, WARNING,
-			"%s: the call descriptor of ring %u is not an eventfd: writing it may take "
-			"its time",
-			pair->name, ring);
+	if (fd >= 0) {
+		flags = fcntl(fd, F_GETFL);
+		if (is_eventfd(fd) && flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0)
+			copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		else
+			WEIR_LOG(guest, WARNING,
+				 "%s: the call descriptor of its %s ring is not an eventfd: %s",
+				 pair->name, wake == WEIR_PAIR_WAKE_RX ? "rx" : "tx",
+				 pair->path == &engine_path ? "it is not written"
+							    : "writing it may take its time");
+	}
+	if (pair->path == &engine_path)
+		engine_set_call(pair, wake, copy);
+	else if (copy >= 0)
+		close(copy);
 }
 
 /** Take the descriptors that the ring has now. */
@@ -76,7 +83,7 @@ kick_refresh(struct weir_pair *pair, enum weir_pair_wake wake)
 	kick_close(pair, wake);
 	if (rte_vhost_get_vhost_vring(pair->vid, ring, &vring) != 0)
 		return;
-	call_unblock(pair, ring, vring.callfd);
+	call_refresh(pair, wake, vring.callfd);
 	if (vring.kickfd < 0)
 		return; /* a front-end that wants to be polled */
 	fd = fcntl(vring.kickfd, F_DUPFD_CLOEXEC, 0);

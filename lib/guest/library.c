@@ -70,7 +70,7 @@ take_limit(const struct weir_pair *pair)
 	return limit;
 }
 
-void
+static void
 library_take(struct weir_pair *pair)
 {
 	struct rte_mbuf *frames[PAIR_BURST];
@@ -97,17 +97,19 @@ library_take(struct weir_pair *pair)
 		n_segments += segments_of_frame(frames[i], id, &pair->segments[n_segments]);
 		pair->n_pending++;
 	}
+	pair->n_out += pair->n_pending;
 	pair->seg_first = 0;
 	weir_count(&pair->stats.tx_packets, pair->n_pending);
 	weir_count(&pair->stats.tx_bytes, bytes);
 }
 
-void
+static void
 library_done(struct weir_pair *pair, const uint16_t *ids, uint16_t n)
 {
 	struct rte_mbuf *frames[PAIR_BURST];
 	uint16_t i, n_frames = 0;
 
+	pair->n_out -= n;
 	for (i = 0; i < n; i++) {
 		struct rte_mbuf *frame = pair->tx_frame[ids[i]];
 
@@ -168,7 +170,7 @@ head_never_fits(const struct weir_pair *pair)
 	return pair->mergeable ? posted >= vring.size : posted > 0;
 }
 
-uint16_t
+static uint16_t
 library_deliver(struct weir_pair *pair, const uint16_t *ids, uint16_t n)
 {
 	struct rte_mbuf *frames[PAIR_BURST];
@@ -214,8 +216,8 @@ library_deliver(struct weir_pair *pair, const uint16_t *ids, uint16_t n)
 }
 
 /** Give up every frame there is; both sides have let go of the pair. */
-void
-library_release(struct weir_pair *pair)
+static void
+library_close(struct weir_pair *pair)
 {
 	unsigned int i;
 
@@ -233,11 +235,36 @@ library_release(struct weir_pair *pair)
 	pair->n_stage = 0;
 }
 
-/** Ask the guest to kick when it posts more, or not to. */
-void
-library_arm(struct weir_pair *pair, uint16_t vring, bool arm)
+static bool
+library_arm(struct weir_pair *pair, enum weir_pair_wake ring, bool arm)
 {
+	uint16_t vring = ring == WEIR_PAIR_WAKE_RX ? pair->rx_vring : pair->tx_vring;
+
 	rte_vhost_enable_guest_notification(pair->vid, vring, arm);
+	return false; /* the look that follows polls the ring itself */
+}
+
+static bool
+library_rx_blocked(struct weir_pair *pair)
+{
+	/* The library does not tell what is posted: frames that wait do. */
+	return pair->fill_head != pair->fill_tail;
+}
+
+static int
+library_open(struct weir_pair *pair)
+{
+	uint16_t i;
+
+	for (i = 0; i < PAIR_TX_IDS; i++)
+		pair->free_ids[pair->n_free_ids++] = PAIR_TX_IDS - 1 - i;
+	return 0;
+}
+
+static void
+library_stats(const struct weir_pair *pair, struct pair_stats *sum)
+{
+	/* All of its counters are the pair's. */
 }
 
 /* The buffer access. */
@@ -455,7 +482,7 @@ library_take_frames(struct weir_access *access, const struct weir_tx_segment *se
 	return n_packets;
 }
 
-const struct weir_access_ops library_access_ops = {
+static const struct weir_access_ops library_access_ops = {
 	.capacity = library_capacity,
 	.guest_addresses = library_guest_addresses,
 	.write_data = library_write_data,
@@ -464,4 +491,17 @@ const struct weir_access_ops library_access_ops = {
 	.write_packet_segments = library_write_packet_segments,
 	.attach_frames = library_attach_frames,
 	.take_frames = library_take_frames,
+};
+
+const struct pair_path library_path = {
+	.name = "library",
+	.access = &library_access_ops,
+	.open = library_open,
+	.close = library_close,
+	.take = library_take,
+	.done = library_done,
+	.deliver = library_deliver,
+	.arm = library_arm,
+	.rx_blocked = library_rx_blocked,
+	.stats = library_stats,
 };

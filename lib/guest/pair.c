@@ -35,7 +35,7 @@ tx_hand_over(struct weir_pair *pair)
 		n_segments += segments[n_segments].n_segments;
 	}
 	if (likely(done))
-		library_done(pair, ids, n);
+		pair->path->done(pair, ids, n);
 	pair->n_pending -= n;
 	pair->seg_first += n_segments;
 	weir_count(&pair->stats.tx_waits, pair->n_pending != 0);
@@ -51,14 +51,14 @@ tx_turn(struct weir_pair *pair)
 	int n;
 
 	if (pair->n_pending == 0 && atomic_load_explicit(&pair->tx_enabled, memory_order_relaxed))
-		library_take(pair);
+		pair->path->take(pair);
 	if (pair->n_pending > 0)
 		moved += tx_hand_over(pair);
 	/* Only a queue that keeps packets has some to give back. */
-	if (pair->n_free_ids + pair->n_pending < PAIR_TX_IDS) {
+	if (pair->n_out > pair->n_pending) {
 		n = queue->ops->tx_poll(queue, &pair->access, ids, PAIR_BURST);
 		if (likely(n > 0)) {
-			library_done(pair, ids, n);
+			pair->path->done(pair, ids, n);
 		} else if (unlikely(n < 0)) {
 			pair_break(pair, n);
 		}
@@ -89,7 +89,7 @@ rx_turn(struct weir_pair *pair)
 	waiting = RTE_MIN(waiting, (uint32_t)PAIR_BURST);
 	for (i = 0; i < waiting; i++)
 		ids[i] = pair->filled[(pair->fill_head + i) & (PAIR_RX_IDS - 1)];
-	done = library_deliver(pair, ids, waiting);
+	done = pair->path->deliver(pair, ids, waiting);
 	pair->fill_head += done;
 	if (done > 0)
 		queue->ops->rx_avail(queue, &pair->access, ids, done);
@@ -105,31 +105,39 @@ weir_pair_poll(struct weir_pair *pair)
 	return tx_turn(pair) + rx_turn(pair);
 }
 
+/** Arm one ring: busy when there is work already, timed when its kick cannot reach us. */
+static enum weir_pair_sleep
+ring_arm(struct weir_pair *pair, enum weir_pair_wake ring)
+{
+	if (pair->path->arm(pair, ring, true))
+		return WEIR_PAIR_BUSY;
+	return atomic_load_explicit(&pair->kicked[ring], memory_order_relaxed) ? WEIR_PAIR_SLEEP
+									       : WEIR_PAIR_TIMED;
+}
+
 enum weir_pair_sleep
 weir_pair_arm(struct weir_pair *pair)
 {
+	enum weir_pair_sleep rx = WEIR_PAIR_SLEEP, tx = WEIR_PAIR_SLEEP;
 	struct weir_queue *queue = pair->queue;
-	bool timed;
+	bool ready;
 
 	if (pair->broken != NULL)
 		return WEIR_PAIR_SLEEP;
-	if (queue->ops->poll_ready(queue, &pair->access, true))
+	ready = queue->ops->poll_ready(queue, &pair->access, true);
+	/* New buffers matter only when they are what is missing. */
+	pair->armed_rx = atomic_load_explicit(&pair->rx_enabled, memory_order_relaxed) &&
+			 pair->path->rx_blocked(pair);
+	if (pair->armed_rx)
+		rx = ring_arm(pair, WEIR_PAIR_WAKE_RX);
+	else if (ready)
 		return WEIR_PAIR_BUSY;
+	if (atomic_load_explicit(&pair->tx_enabled, memory_order_relaxed))
+		tx = ring_arm(pair, WEIR_PAIR_WAKE_TX);
 	/* Packets that the endpoint did not take: not every endpoint can tell when it does. */
-	timed = pair->n_pending > 0;
-	if (atomic_load_explicit(&pair->tx_enabled, memory_order_relaxed)) {
-		timed |= !atomic_load_explicit(&pair->kicked[WEIR_PAIR_WAKE_TX],
-					       memory_order_relaxed);
-		library_arm(pair, pair->tx_vring, true);
-	}
-	/* New buffers matter only to frames that wait for them. */
-	pair->armed_rx = pair->fill_head != pair->fill_tail;
-	if (pair->armed_rx) {
-		timed |= !atomic_load_explicit(&pair->kicked[WEIR_PAIR_WAKE_RX],
-					       memory_order_relaxed);
-		library_arm(pair, pair->rx_vring, true);
-	}
-	return timed ? WEIR_PAIR_TIMED : WEIR_PAIR_SLEEP;
+	if (pair->n_pending > 0)
+		tx = WEIR_PAIR_TIMED;
+	return RTE_MIN(rx, tx);
 }
 
 void
@@ -137,9 +145,9 @@ weir_pair_disarm(struct weir_pair *pair)
 {
 	if (pair->broken != NULL)
 		return;
-	library_arm(pair, pair->tx_vring, false);
+	pair->path->arm(pair, WEIR_PAIR_WAKE_TX, false);
 	if (pair->armed_rx)
-		library_arm(pair, pair->rx_vring, false);
+		pair->path->arm(pair, WEIR_PAIR_WAKE_RX, false);
 }
 
 void
@@ -158,7 +166,6 @@ struct weir_pair *
 pair_create(struct weir_guest *guest, uint16_t index, int vid)
 {
 	struct weir_pair *pair;
-	uint16_t i;
 
 	pair = aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_CACHE_LINE_ROUNDUP(sizeof(*pair)));
 	if (pair == NULL) {
@@ -166,10 +173,12 @@ pair_create(struct weir_guest *guest, uint16_t index, int vid)
 		return NULL;
 	}
 	memset(pair, 0, sizeof(*pair));
-	pair->access.ops = &library_access_ops;
+	pair->path = guest->path;
+	pair->access.ops = pair->path->access;
 	pair->guest = guest;
 	pair->vid = vid;
 	pair->kick_fd[WEIR_PAIR_WAKE_TX] = pair->kick_fd[WEIR_PAIR_WAKE_RX] = -1;
+	pair->call_fd[WEIR_PAIR_WAKE_TX] = pair->call_fd[WEIR_PAIR_WAKE_RX] = -1;
 	pair->index = index;
 	/* virtio 1.1, 5.1.2: receiveq1 0, transmitq1 1, receiveq2 2, ... */
 	pair->rx_vring = 2 * index;
@@ -179,17 +188,12 @@ pair_create(struct weir_guest *guest, uint16_t index, int vid)
 	pair->rx_frames = guest->rx_frames;
 	pair->rx_room = rte_pktmbuf_data_room_size(pair->rx_pool) - RTE_PKTMBUF_HEADROOM;
 	snprintf(pair->name, sizeof(pair->name), "%s pair %u", guest->object.name, index);
-	for (i = 0; i < PAIR_TX_IDS; i++)
-		pair->free_ids[pair->n_free_ids++] = PAIR_TX_IDS - 1 - i;
 	return pair;
 }
 
 void
 pair_free(struct weir_pair *pair)
 {
-	if (pair == NULL)
-		return;
-	library_release(pair);
 	free(pair);
 }
 
@@ -208,5 +212,8 @@ pair_stats_add(struct pair_stats *sum, const struct pair_stats *stats)
 		__atomic_load_n(&stats->rx_dropped_no_offload, __ATOMIC_RELAXED);
 	sum->rx_dropped_stopped += __atomic_load_n(&stats->rx_dropped_stopped, __ATOMIC_RELAXED);
 	sum->tx_dropped_stopped += __atomic_load_n(&stats->tx_dropped_stopped, __ATOMIC_RELAXED);
+	sum->calls += __atomic_load_n(&stats->calls, __ATOMIC_RELAXED);
+	sum->tx_dropped_malformed +=
+		__atomic_load_n(&stats->tx_dropped_malformed, __ATOMIC_RELAXED);
 	sum->tx_dropped_too_long += __atomic_load_n(&stats->tx_dropped_too_long, __ATOMIC_RELAXED);
 }

@@ -169,7 +169,7 @@ down_pairs(struct weir_guest *guest, uint16_t n)
 		pair = guest->pairs[n];
 		guest->scheduler->leave(guest->scheduler, pair->target);
 		pthread_mutex_lock(&guest->lock);
-		library_release(pair);
+		pair->path->close(pair);
 		pair_stats_add(&guest->past, &pair->stats);
 		guest->pairs[n] = NULL;
 		pthread_mutex_unlock(&guest->lock);
@@ -182,6 +182,7 @@ up_pairs(struct weir_guest *guest)
 {
 	struct weir_pair *pair;
 	uint16_t i;
+	int rc;
 
 	for (i = 0; i < guest->n_pairs; i++) {
 		pair = pair_create(guest, i, guest->vid);
@@ -197,6 +198,13 @@ up_pairs(struct weir_guest *guest)
 			return -EBUSY;
 		}
 		pair_negotiated(pair, guest->features);
+		rc = pair->path->open(pair);
+		if (rc != 0) {
+			guest->scheduler->leave(guest->scheduler, pair->target);
+			pair_free(pair);
+			down_pairs(guest, i);
+			return rc;
+		}
 		pair->rx_enabled = guest->rx_enabled[i];
 		pair->tx_enabled = guest->tx_enabled[i];
 		pthread_mutex_lock(&guest->lock);
@@ -230,6 +238,8 @@ session_up(struct weir_guest *guest)
 	rte_vhost_get_negotiated_features(guest->vid, &guest->features);
 	guest->numa_node = numa_of_guest(guest->vid);
 	rc = follow_memory(guest);
+	if (rc == 0 && guest->path == &engine_path)
+		rc = engine_memory(guest);
 	if (rc != 0)
 		return rc;
 	*client = (struct weir_endpoint_client){
@@ -257,8 +267,8 @@ session_up(struct weir_guest *guest)
 		queues[i]->ops->set_active(queues[i], pair->rx_enabled);
 		post_rx_ids(pair);
 		/* A poll lcore looks by itself: a kick would cost the guest an exit for nothing. */
-		library_arm(pair, pair->rx_vring, false);
-		library_arm(pair, pair->tx_vring, false);
+		pair->path->arm(pair, WEIR_PAIR_WAKE_RX, false);
+		pair->path->arm(pair, WEIR_PAIR_WAKE_TX, false);
 		guest->scheduler->attach(guest->scheduler, pair->target, pair);
 		kick_refresh(pair, WEIR_PAIR_WAKE_TX);
 		kick_refresh(pair, WEIR_PAIR_WAKE_RX);
@@ -294,6 +304,77 @@ session_down(struct weir_guest *guest)
 	down_pairs(guest, guest->n_pairs);
 }
 
+/* Messages that change what the engine holds of a guest that is up. */
+
+/* vhost-user, "Front-end message types". */
+enum {
+	MESSAGE_SET_FEATURES = 2,
+	MESSAGE_SET_MEM_TABLE = 5,
+	MESSAGE_SET_LOG_BASE = 6,
+	MESSAGE_SET_VRING_NUM = 8,
+	MESSAGE_SET_VRING_ADDR = 9,
+	MESSAGE_SET_VRING_BASE = 10,
+};
+
+/* vhost-user, "Message specification"; of the payload, what starts with a ring's index. */
+struct message {
+	uint32_t request, flags, size, index;
+};
+
+static bool
+message_changes(const struct weir_guest *guest, const struct message *message)
+{
+	switch (message->request) {
+	case MESSAGE_SET_FEATURES:
+	case MESSAGE_SET_MEM_TABLE:
+	case MESSAGE_SET_LOG_BASE:
+		return true;
+	case MESSAGE_SET_VRING_NUM:
+	case MESSAGE_SET_VRING_ADDR:
+	case MESSAGE_SET_VRING_BASE:
+		return message->size >= sizeof(message->index) &&
+		       message->index < 2 * WEIR_QUEUES_MAX && engine_holds(guest, message->index);
+	default:
+		return false;
+	}
+}
+
+/** Let go of everything before the library changes it. */
+static enum rte_vhost_msg_result
+on_message_before(int vid, void *msg)
+{
+	struct weir_guest *guest = guest_of_vid(vid);
+
+	if (guest != NULL && guest->vid == vid && guest->state == GUEST_UP && !guest->paused &&
+	    message_changes(guest, msg)) {
+		session_down(guest);
+		guest->paused = true;
+	}
+	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+}
+
+/** And take it up again. */
+static enum rte_vhost_msg_result
+on_message_after(int vid, void *msg)
+{
+	struct weir_guest *guest = guest_of_vid(vid);
+
+	if (guest != NULL && guest->vid == vid && guest->paused) {
+		guest->paused = false;
+		if (session_up(guest) != 0) {
+			guest_set_state(guest, GUEST_FAILED, "%s", weir_error_text());
+			WEIR_LOG(guest, ERR, "guest %s: not up any more: %s", guest->object.name,
+				 weir_error_text());
+		}
+	}
+	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+}
+
+static const struct rte_vhost_user_extern_ops message_ops = {
+	.pre_msg_handle = on_message_before,
+	.post_msg_handle = on_message_after,
+};
+
 /* The callbacks. */
 
 static int
@@ -312,6 +393,9 @@ on_new_connection(int vid)
 		return -1;
 	}
 	guest->vid = vid;
+	if (guest->path == &engine_path &&
+	    rte_vhost_extern_callback_register(vid, &message_ops, NULL) != 0)
+		return -1;
 	/* Without multiqueue nobody tells that the first pair is enabled. */
 	for (i = 0; i < WEIR_QUEUES_MAX; i++)
 		guest->rx_enabled[i] = guest->tx_enabled[i] = i == 0;
@@ -357,7 +441,10 @@ on_destroy_device(int vid)
 
 	if (guest == NULL || guest->vid != vid || guest->state != GUEST_UP)
 		return;
-	session_down(guest);
+	/* Paused: the message that we were down for failed, and the session ends. */
+	if (!guest->paused)
+		session_down(guest);
+	guest->paused = false;
 	guest_set_state(guest, GUEST_CONNECTED,
 			"its rings have stopped: the guest reset its "
 			"device, or is paused or gone");
@@ -396,12 +483,15 @@ on_vring_state_changed(int vid, uint16_t vring, int enable)
 	}
 	(rx ? guest->rx_enabled : guest->tx_enabled)[index] = enable;
 	/* Up and down run on this same thread: the pair is there, or it is not. */
-	if (guest->state == GUEST_UP) {
+	if (guest->state == GUEST_UP && !guest->paused) {
+		enum weir_pair_wake ring = rx ? WEIR_PAIR_WAKE_RX : WEIR_PAIR_WAKE_TX;
 		struct weir_pair *pair = guest->pairs[index];
 
 		/* The library disables a ring whose descriptors change, and enables it anew. */
 		if (enable)
-			kick_refresh(pair, rx ? WEIR_PAIR_WAKE_RX : WEIR_PAIR_WAKE_TX);
+			kick_refresh(pair, ring);
+		if (enable && pair->path == &engine_path)
+			engine_ring_ready(pair, ring);
 		if (rx) {
 			pair->rx_enabled = enable;
 			pair->queue->ops->set_active(pair->queue, enable);

@@ -280,6 +280,8 @@ rx_write(struct weir_vring *vr, const struct weir_tx_segment *segments, uint32_t
 		len = RTE_MIN(left, segments->len);
 		rx_cursor_write(vr, &cursor, segments->addr, len);
 	}
+	vr->stats.rx_packets++;
+	vr->stats.rx_bytes += frame_len;
 	/* All buffers but the last are filled to their end (5.1.6.4.1). */
 	for (; n_chains > 0; n_chains--, need -= len) {
 		len = RTE_MIN(need, rx_chain_at(vr, 0)->total);
@@ -354,6 +356,8 @@ rx_write_plain(struct weir_vring *vr, const struct weir_tx_segment *segment, con
 	if (unlikely(vr->log != NULL))
 		dirty_mark(vr, to, len);
 	rx_use(vr, len, packed);
+	vr->stats.rx_packets++;
+	vr->stats.rx_bytes += segment->frame_len;
 	return true;
 }
 

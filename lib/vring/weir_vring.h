@@ -185,8 +185,9 @@ const char *weir_vring_error_text(enum weir_vring_error error);
 /** One word for a telemetry key: "avail_jump". */
 const char *weir_vring_error_name(enum weir_vring_error error);
 
-/** Frames that were not passed on, by reason. The ring goes on. */
+/** Frames written, and frames that were not passed on, by reason. The ring goes on. */
 struct weir_vring_stats {
+	uint64_t rx_packets, rx_bytes;
 	uint64_t tx_dropped_short;   /* less than an Ethernet header */
 	uint64_t tx_dropped_long;    /* over WEIR_FRAME_LEN_MAX or WEIR_VRING_SEGMENTS_MAX */
 	uint64_t tx_dropped_offload; /* the header asks for what cannot be */
