@@ -455,18 +455,6 @@ counters_outlive_the_guest(void **state)
 	guest_attach(env, 1);
 }
 
-/** The control side of a move: nobody polls the pair between the two lcores. */
-static void
-guest_move(struct plain_guest *guest, struct plain_target *to)
-{
-	struct plain_pair *pair = &guest->pairs[0];
-
-	pair->target = to;
-	guest->client.target[0] = &to->target;
-	pair->queue->target = &to->target;
-	pair->queue->ops->update_target(pair->queue);
-}
-
 static void
 a_queue_moves_between_lcores_and_loses_nothing(void **state)
 {
@@ -478,13 +466,13 @@ a_queue_moves_between_lcores_and_loses_nothing(void **state)
 	plain_target_start(&other, LCORE_MOVED_TO, false);
 	for (round = 0; round < 20; round++) {
 		pair->sending = true;
-		guest_move(env->guest, &other);
+		plain_guest_move(env->guest, 0, &other);
 		plain_target_poll(env->guest);
 		if (env->feed != NULL && !env->feeds_itself)
 			env->feed(env, 5, 60);
 		usleep(1000);
 		plain_target_unpoll(env->guest);
-		guest_move(env->guest, &env->here);
+		plain_guest_move(env->guest, 0, &env->here);
 		if (env->feed != NULL)
 			env->feed(env, 5, 60);
 		pair->sending = false;

@@ -294,6 +294,18 @@ plain_guest_attach(struct plain_guest *guest, struct weir_endpoint *endpoint)
 }
 
 void
+plain_guest_move(struct plain_guest *guest, uint16_t index, struct plain_target *to)
+{
+	struct weir_queue *queue = guest->queues[index];
+
+	guest->client.target[index] = &to->target;
+	queue->target = &to->target;
+	queue->ops->update_target(queue);
+	/* Until here the lcore it was on may have been writing to the pair for another. */
+	guest->pairs[index].target = to;
+}
+
+void
 plain_guest_detach(struct plain_guest *guest)
 {
 	uint16_t i;

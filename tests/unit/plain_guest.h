@@ -79,7 +79,7 @@ struct plain_target {
 	pthread_mutex_t lock; /* of those who run something */
 	void (*fn)(void *arg);
 	void *arg;
-	bool asked, quit;
+	bool asked, quit, ended;
 
 	struct plain_pair *pairs[2 * WEIR_QUEUES_MAX];
 	uint16_t n_pairs;
@@ -100,6 +100,8 @@ struct plain_guest *plain_guest_new(const char *name, uint16_t number, uint16_t 
 /** Not attached; what is freed here must not be held any more. */
 void plain_guest_free(struct plain_guest *guest);
 int plain_guest_attach(struct plain_guest *guest, struct weir_endpoint *endpoint);
+/** To another lcore, while none polls the pair: the control side of update_target(). */
+void plain_guest_move(struct plain_guest *guest, uint16_t index, struct plain_target *to);
 /** All ids are the guest's again, whatever was in flight. */
 void plain_guest_detach(struct plain_guest *guest);
 

@@ -86,6 +86,8 @@ target_loop(void *arg)
 		else
 			sched_yield(); /* the machine may have fewer cores than the test lcores */
 	}
+	/* EAL tells as well, but out of the thread sanitizer's sight. */
+	__atomic_store_n(&target->ended, true, __ATOMIC_RELEASE);
 	return 0;
 }
 
@@ -117,6 +119,7 @@ plain_target_stop(struct plain_target *target)
 {
 	run_there(&target->target, quit_there, target);
 	rte_eal_wait_lcore(target->lcore);
+	plain_check(__atomic_load_n(&target->ended, __ATOMIC_ACQUIRE));
 	pthread_mutex_destroy(&target->lock);
 	close(target->kick);
 	target->started = false;

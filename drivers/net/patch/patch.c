@@ -87,7 +87,7 @@ side_run(struct patch_side *side, void (*fn)(void *arg), const struct patch_queu
 static void
 side_set_owners(struct patch_side *side)
 {
-	uint32_t active = __atomic_load_n(&side->active, __ATOMIC_ACQUIRE);
+	uint64_t active = __atomic_load_n(&side->active, __ATOMIC_ACQUIRE);
 	uint16_t i;
 
 	for (i = 0; i < side->other->n_queues; i++)
@@ -143,8 +143,7 @@ queue_open(struct patch_queue *q, struct patch_side *side, struct weir_endpoint_
 	if (q->base.wake_fd < 0)
 		return weir_error(errno, "no event descriptor: %s; raise the limit of open files",
 				  strerror(errno));
-	if (q->scratch == NULL || weir_rx_ids_init(&q->rx) != 0 ||
-	    patch_lane_init(&q->lane, client->numa_node) != 0)
+	if (q->scratch == NULL || weir_rx_ids_init(&q->rx) != 0 || patch_lane_init(&q->lane) != 0)
 		return weir_error(ENOMEM, "no memory for its queues");
 	return 0;
 }

@@ -18,7 +18,8 @@
  * A lane has one producer, the lcore of its queue, and one consumer, the lcore that
  * patch_side.owner names. When guests take pairs into use and put them aside
  * (active, on any thread, without waiting) a lane may have to go to another lcore:
- * the owner sees the change in its next rx_poll and names the next owner itself.
+ * the owner sees the change in its next rx_poll and names the next owner itself. It
+ * counts as a change as well: the next owner looks, whether it is so still.
  *
  * Everything else changes through the lcores: the control side, under patch.lock,
  * has each lcore (weir_target.run) plug or unplug its queues between two polls.
@@ -60,8 +61,14 @@ struct patch_lane {
 	struct rte_ring *done;	   /* of struct patch_done; has room for all that is held */
 };
 
-/** Values of patch_queue.active_seen that no set of pairs has: look again. */
-#define PATCH_ACTIVE_UNSEEN UINT32_MAX
+/**
+ * patch_side.active: a bit for each queue in use, and above them the number of
+ * changes, so that a change and its undoing do not look like nothing.
+ */
+#define PATCH_ACTIVE_QUEUES ((1ULL << WEIR_QUEUES_MAX) - 1)
+#define PATCH_ACTIVE_CHANGE (1ULL << WEIR_QUEUES_MAX)
+/** A value it never has: look. */
+#define PATCH_ACTIVE_UNSEEN UINT64_MAX
 
 struct patch_queue {
 	struct weir_queue base;
@@ -71,7 +78,7 @@ struct patch_queue {
 	bool paused;
 	bool live;	 /* polled since it is on this lcore: its rx ids may be used from there */
 	uint32_t n_held; /* packets in the lane, and not done yet */
-	uint32_t to_seen, from_seen;	/* active bits that the next three follow from */
+	uint64_t to_seen, from_seen;	/* patch_side.active that the next ones follow from */
 	struct patch_queue *to;		/* where packets go */
 	uint16_t from[WEIR_QUEUES_MAX]; /* whose packets come */
 	uint16_t n_from, next_from;
@@ -95,7 +102,7 @@ struct patch_side {
 	struct patch_side *other;
 	uint16_t n_queues;
 	struct patch_queue *queues[WEIR_QUEUES_MAX];
-	uint32_t active; /* bit i: queue i is in use; atomic */
+	uint64_t active; /* PATCH_ACTIVE_*; atomic */
 	/** By queue of the other side: the lcore that reads its lane; atomic. */
 	struct weir_target *owner[WEIR_QUEUES_MAX];
 };
@@ -108,15 +115,16 @@ patch_queue(const struct weir_queue *queue)
 
 /** Which queue of @p side gets the packets of queue @p index of the other. */
 static inline struct patch_queue *
-patch_pick(const struct patch_side *side, uint16_t index, uint32_t active)
+patch_pick(const struct patch_side *side, uint16_t index, uint64_t active)
 {
+	uint32_t queues = active & PATCH_ACTIVE_QUEUES;
 	unsigned int skip;
 
-	if (active == 0)
+	if (queues == 0)
 		return side->queues[0]; /* whose lcore discards them */
-	for (skip = index % __builtin_popcount(active); skip > 0; skip--)
-		active &= active - 1;
-	return side->queues[__builtin_ctz(active)];
+	for (skip = index % __builtin_popcount(queues); skip > 0; skip--)
+		queues &= queues - 1;
+	return side->queues[__builtin_ctz(queues)];
 }
 
 /* patch.c */
@@ -135,7 +143,7 @@ patch_ring_is_empty(const struct rte_ring *ring)
 }
 
 /** @return 0, or -ENOMEM with nothing allocated. */
-int patch_lane_init(struct patch_lane *lane, int numa_node);
+int patch_lane_init(struct patch_lane *lane);
 void patch_lane_fini(struct patch_lane *lane);
 /** Push packets, a prefix, into the lane of @p q; its lcore. */
 uint16_t patch_lane_push(struct patch_queue *q, const struct weir_tx_segment *segments,

@@ -4,9 +4,9 @@
  * the sender's, and the answers. Both rings have one producer and one consumer.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include <rte_malloc.h>
 #include <rte_ring.h>
 #include <rte_ring_peek_zc.h>
 
@@ -17,28 +17,24 @@
 
 /** A ring without a name: nobody looks it up. */
 static struct rte_ring *
-ring_create(unsigned int elem_size, unsigned int n, int numa_node)
+ring_create(unsigned int elem_size, unsigned int n)
 {
 	/* A ring holds one less than its size. */
-	unsigned int size = rte_align32pow2(n + 1);
-	ssize_t bytes = rte_ring_get_memsize_elem(elem_size, size);
-	struct rte_ring *ring;
+	ssize_t bytes = rte_ring_get_memsize_elem(elem_size, rte_align32pow2(n + 1));
+	struct rte_ring *ring = aligned_alloc(RTE_CACHE_LINE_SIZE, bytes);
 
-	ring = rte_zmalloc_socket("weir_patch", bytes, RTE_CACHE_LINE_SIZE, numa_node);
 	if (ring == NULL)
-		ring = rte_zmalloc("weir_patch", bytes, RTE_CACHE_LINE_SIZE);
-	if (ring != NULL)
-		rte_ring_init(ring, "weir_patch", n,
-			      RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ);
+		return NULL;
+	memset(ring, 0, bytes);
+	rte_ring_init(ring, "weir_patch", n, RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ);
 	return ring;
 }
 
 int
-patch_lane_init(struct patch_lane *lane, int numa_node)
+patch_lane_init(struct patch_lane *lane)
 {
-	lane->segments =
-		ring_create(sizeof(struct weir_tx_segment), PATCH_LANE_SEGMENTS, numa_node);
-	lane->done = ring_create(sizeof(struct patch_done), PATCH_HELD_MAX, numa_node);
+	lane->segments = ring_create(sizeof(struct weir_tx_segment), PATCH_LANE_SEGMENTS);
+	lane->done = ring_create(sizeof(struct patch_done), PATCH_HELD_MAX);
 	if (lane->segments != NULL && lane->done != NULL)
 		return 0;
 	patch_lane_fini(lane);
@@ -48,8 +44,8 @@ patch_lane_init(struct patch_lane *lane, int numa_node)
 void
 patch_lane_fini(struct patch_lane *lane)
 {
-	rte_free(lane->segments);
-	rte_free(lane->done);
+	free(lane->segments);
+	free(lane->done);
 	lane->segments = lane->done = NULL;
 }
 

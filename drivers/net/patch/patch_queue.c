@@ -30,10 +30,16 @@ patch_wake(struct patch_queue *q)
 	}
 }
 
-static uint32_t
+static uint64_t
 side_active(const struct patch_side *side)
 {
 	return __atomic_load_n(&side->active, __ATOMIC_ACQUIRE);
+}
+
+static inline bool
+side_has_active(uint64_t active)
+{
+	return (active & PATCH_ACTIVE_QUEUES) != 0;
 }
 
 static inline struct weir_target *
@@ -46,7 +52,7 @@ lane_owner(const struct patch_side *side, uint16_t index)
 
 /** The pairs in use have changed: whose lanes are for this queue, and whose lcore's not. */
 static void
-from_follow(struct patch_queue *q, uint32_t active)
+from_follow(struct patch_queue *q, uint64_t active)
 {
 	struct patch_side *side = q->side;
 	uint16_t i;
@@ -60,6 +66,8 @@ from_follow(struct patch_queue *q, uint32_t active)
 		if (to->poller != q->poller && lane_owner(side, i) == q->poller) {
 			/* Release: the next owner goes on where this lcore has ended. */
 			__atomic_store_n(&side->owner[i], to->poller, __ATOMIC_RELEASE);
+			/* It may have looked before, at what is newer than this lcore knows. */
+			__atomic_add_fetch(&side->active, PATCH_ACTIVE_CHANGE, __ATOMIC_ACQ_REL);
 			patch_wake(to);
 		}
 	}
@@ -79,7 +87,7 @@ lane_is_mine(const struct patch_queue *q, const struct patch_queue *from)
 static bool
 rx_is_pending(const struct patch_queue *q)
 {
-	uint32_t active;
+	uint64_t active;
 	uint16_t i;
 
 	if (q->peer == NULL || q->paused)
@@ -87,7 +95,7 @@ rx_is_pending(const struct patch_queue *q)
 	active = side_active(q->side);
 	if (active != q->from_seen)
 		return true;
-	if (active != 0 && weir_rx_ids_n_empty(&q->rx) == 0)
+	if (side_has_active(active) && weir_rx_ids_n_empty(&q->rx) == 0)
 		return false; /* the guest's next buffer is what is waited for */
 	for (i = 0; i < q->n_from; i++) {
 		const struct patch_queue *from = q->peer->queues[q->from[i]];
@@ -136,7 +144,7 @@ patch_rx_avail(struct weir_queue *queue, struct weir_access *access, const uint1
 static void
 rx_from_lanes(struct patch_queue *q, uint16_t n)
 {
-	uint32_t active = side_active(q->side);
+	uint64_t active = side_active(q->side);
 	uint16_t i, got = 0;
 
 	if (unlikely(active != q->from_seen))
@@ -151,7 +159,7 @@ rx_from_lanes(struct patch_queue *q, uint16_t n)
 		from = q->peer->queues[q->from[q->next_from]];
 		if (!lane_is_mine(q, from))
 			continue;
-		if (likely(active != 0))
+		if (likely(side_has_active(active)))
 			moved = patch_lane_pull(q, from, n - got);
 		else
 			moved = patch_lane_discard(from, q->scratch, n - got);
@@ -207,7 +215,7 @@ patch_tx_avail(struct weir_queue *queue, struct weir_access *access,
 	       const struct weir_tx_segment *segments, uint16_t n_packets, bool *done)
 {
 	struct patch_queue *q = patch_queue(queue), *to;
-	uint32_t active;
+	uint64_t active;
 	uint16_t n;
 
 	*done = true;
@@ -220,7 +228,7 @@ patch_tx_avail(struct weir_queue *queue, struct weir_access *access,
 		q->to = patch_pick(q->peer, q->index, active);
 		q->to_seen = active;
 	}
-	if (unlikely(active == 0))
+	if (unlikely(!side_has_active(active)))
 		return packets_drop(q, n_packets);
 	to = q->to;
 	if (to->poller == q->poller) {
@@ -250,12 +258,14 @@ patch_set_active(struct weir_queue *queue, bool active)
 {
 	struct patch_queue *q = patch_queue(queue);
 	struct patch_side *side = q->side;
+	uint64_t before = side_active(side), after, bit = 1ULL << q->index;
 	uint16_t i;
 
-	if (active)
-		__atomic_or_fetch(&side->active, 1U << q->index, __ATOMIC_ACQ_REL);
-	else
-		__atomic_and_fetch(&side->active, ~(1U << q->index), __ATOMIC_ACQ_REL);
+	do {
+		after = active ? before | bit : before & ~bit;
+		after += PATCH_ACTIVE_CHANGE;
+	} while (!__atomic_compare_exchange_n(&side->active, &before, after, true, __ATOMIC_ACQ_REL,
+					      __ATOMIC_ACQUIRE));
 	/* A lane may have to go to another lcore: its owner must look. */
 	for (i = 0; i < side->n_queues; i++)
 		patch_wake(side->queues[i]);
@@ -265,7 +275,7 @@ static void
 patch_queue_inspect(const struct weir_queue *queue, struct rte_tel_data *dict)
 {
 	const struct patch_queue *q = patch_queue(queue);
-	bool active = side_active(q->side) & (1U << q->index);
+	bool active = side_active(q->side) & (1ULL << q->index);
 
 	rte_tel_data_add_dict_u64(dict, "held", __atomic_load_n(&q->n_held, __ATOMIC_RELAXED));
 	rte_tel_data_add_dict_string(dict, "active", active ? "yes" : "no");
