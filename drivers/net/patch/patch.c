@@ -3,9 +3,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "weir_error.h"
 
@@ -124,7 +121,7 @@ static void
 queue_close(struct patch_queue *q)
 {
 	if (q->base.wake_fd >= 0)
-		close(q->base.wake_fd);
+		weir_wake_fini(&q->wake);
 	patch_lane_fini(&q->lane);
 	weir_rx_ids_fini(&q->rx);
 	free(q->scratch);
@@ -134,15 +131,17 @@ static int
 queue_open(struct patch_queue *q, struct patch_side *side, struct weir_endpoint_client *client,
 	   uint16_t index)
 {
+	int rc;
+
 	q->side = side;
 	q->index = index;
 	q->poller = client->target[index];
 	q->access = client->access[index];
 	q->scratch = calloc(PATCH_LANE_SEGMENTS, sizeof(*q->scratch));
-	q->base.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (q->base.wake_fd < 0)
-		return weir_error(errno, "no event descriptor: %s; raise the limit of open files",
-				  strerror(errno));
+	rc = weir_wake_init(&q->wake, &q->wake_word, 0);
+	if (rc != 0)
+		return rc;
+	q->base.wake_fd = weir_wake_fd(&q->wake);
 	if (q->scratch == NULL || weir_rx_ids_init(&q->rx) != 0 || patch_lane_init(&q->lane) != 0)
 		return weir_error(ENOMEM, "no memory for its queues");
 	return 0;

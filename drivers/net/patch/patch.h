@@ -43,6 +43,7 @@
 
 #include "weir_endpoint.h"
 #include "weir_rx_ids.h"
+#include "weir_wake.h"
 
 /** Packets of one queue in its lane, at most: a share of the guest's ring. */
 #define PATCH_HELD_MAX 256
@@ -76,6 +77,7 @@ struct patch_queue {
 	/* Of its own lcore; the control side reaches it through weir_target.run. */
 	struct patch_side *peer; /* NULL: unplugged */
 	bool paused;
+	bool armed;	 /* its wake, before its lcore sleeps */
 	bool live;	 /* polled since it is on this lcore: its rx ids may be used from there */
 	uint32_t n_held; /* packets in the lane, and not done yet */
 	uint64_t to_seen, from_seen;	/* patch_side.active that the next ones follow from */
@@ -92,8 +94,8 @@ struct patch_queue {
 	struct patch_lane lane;
 	struct weir_tx_segment *scratch; /* of the reader of lanes: a packet put together */
 
-	/* Written by all: see patch_wake(). */
-	uint32_t sleep __rte_cache_aligned;
+	struct weir_wake wake;
+	struct weir_wake_word wake_word; /* on a cache line of its own */
 };
 
 /** One end of the cable. */
@@ -158,8 +160,5 @@ uint16_t patch_lane_collect(struct patch_queue *q, uint16_t *ids, uint16_t n);
 /* patch_queue.c */
 
 extern const struct weir_queue_ops patch_queue_ops;
-
-/** Wake the lcore of @p q if it sleeps; any thread. */
-void patch_wake(struct patch_queue *q);
 
 #endif

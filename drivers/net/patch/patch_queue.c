@@ -1,34 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The data path of patch. See patch.h for how it works. */
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include "patch.h"
-
-/** Values of patch_queue.sleep. */
-enum { AWAKE, ARMED, WOKEN };
-
-void
-patch_wake(struct patch_queue *q)
-{
-	const uint64_t one = 1;
-	uint32_t armed = ARMED;
-
-	/*
-	 * A read that is a write: orders what was put into a ring before the look at
-	 * who sleeps. Partner: the exchange in patch_poll_ready(), after which the
-	 * rings are looked at once more.
-	 */
-	if (likely(__atomic_fetch_or(&q->sleep, 0, __ATOMIC_ACQ_REL) != ARMED))
-		return;
-	if (__atomic_compare_exchange_n(&q->sleep, &armed, WOKEN, false, __ATOMIC_ACQ_REL,
-					__ATOMIC_RELAXED)) {
-		/* Cannot fail: the count is far from its limit, as one write follows one arming. */
-		ssize_t n = write(q->base.wake_fd, &one, sizeof(one));
-
-		RTE_SET_USED(n);
-	}
-}
 
 static uint64_t
 side_active(const struct patch_side *side)
@@ -68,7 +40,7 @@ from_follow(struct patch_queue *q, uint64_t active)
 			__atomic_store_n(&side->owner[i], to->poller, __ATOMIC_RELEASE);
 			/* It may have looked before, at what is newer than this lcore knows. */
 			__atomic_add_fetch(&side->active, PATCH_ACTIVE_CHANGE, __ATOMIC_ACQ_REL);
-			patch_wake(to);
+			weir_wake_signal(&to->wake);
 		}
 	}
 	q->from_seen = active;
@@ -113,24 +85,29 @@ queue_has_work(const struct patch_queue *q)
 	       (q->n_held > 0 && !patch_ring_is_empty(q->lane.done)) || rx_is_pending(q);
 }
 
+static void
+queue_disarm(struct patch_queue *q)
+{
+	weir_wake_disarm(&q->wake);
+	q->armed = false;
+}
+
 static bool
 patch_poll_ready(struct weir_queue *queue, struct weir_access *access, bool arm)
 {
 	struct patch_queue *q = patch_queue(queue);
-	uint64_t count;
 
+	if (q->armed)
+		queue_disarm(q);
 	if (queue_has_work(q))
 		return true;
 	if (!arm)
 		return false;
-	/* An earlier wake may still be readable; it does not block. */
-	if (read(queue->wake_fd, &count, sizeof(count)) < 0)
-		count = 0;
-	/* Partner: patch_wake(), after something was put into a ring. */
-	__atomic_exchange_n(&q->sleep, ARMED, __ATOMIC_ACQ_REL);
+	weir_wake_arm(&q->wake);
+	q->armed = true;
 	if (!queue_has_work(q))
 		return false;
-	__atomic_store_n(&q->sleep, AWAKE, __ATOMIC_RELAXED);
+	queue_disarm(q);
 	return true;
 }
 
@@ -164,7 +141,7 @@ rx_from_lanes(struct patch_queue *q, uint16_t n)
 		else
 			moved = patch_lane_discard(from, q->scratch, n - got);
 		if (moved > 0)
-			patch_wake(from);
+			weir_wake_signal(&from->wake);
 		got += moved;
 	}
 }
@@ -175,6 +152,8 @@ patch_rx_poll(struct weir_queue *queue, struct weir_access *access, uint16_t *id
 	struct patch_queue *q = patch_queue(queue);
 
 	q->live = true;
+	if (unlikely(q->armed))
+		queue_disarm(q);
 	if (q->peer != NULL && !q->paused)
 		rx_from_lanes(q, n);
 	return weir_rx_ids_take(&q->rx, ids, n);
@@ -239,7 +218,7 @@ patch_tx_avail(struct weir_queue *queue, struct weir_access *access,
 		*done = false;
 		n = patch_lane_push(q, segments, n_packets);
 		if (n > 0)
-			patch_wake(to);
+			weir_wake_signal(&to->wake);
 	}
 	weir_count(&queue->stats.tx_busy, n < n_packets);
 	return n;
@@ -268,7 +247,7 @@ patch_set_active(struct weir_queue *queue, bool active)
 					      __ATOMIC_ACQUIRE));
 	/* A lane may have to go to another lcore: its owner must look. */
 	for (i = 0; i < side->n_queues; i++)
-		patch_wake(side->queues[i]);
+		weir_wake_signal(&side->queues[i]->wake);
 }
 
 static void
