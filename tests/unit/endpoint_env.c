@@ -17,7 +17,7 @@ loopback_feed(struct env *env, uint16_t n, uint32_t len)
 static void
 tap_env_open(struct env *env)
 {
-	env->socket = host_tap_socket(TAP_IFACE);
+	env->socket = host_tap_socket(TAP_IFACE, HOST_TAP_ETHER_TYPE);
 }
 
 static void
@@ -33,7 +33,6 @@ tap_feed(struct env *env, uint16_t n, uint32_t len)
 	uint8_t frame[2048];
 	uint16_t i;
 
-	host_tap_wait(TAP_IFACE);
 	for (i = 0; i < n; i++) {
 		plain_frame_write(frame, len, 0, 0, ++env->sequence);
 		plain_check(send(env->socket, frame, len, 0) == len);

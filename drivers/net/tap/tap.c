@@ -65,14 +65,16 @@ tap_open(struct weir_endpoint *endpoint, const struct weir_keys *keys)
 		rc = tap_link_open(&tap->link, weir_endpoint_name(endpoint), iface);
 	if (rc != 0)
 		return rc;
-	tap_link_set_carrier(&tap->link, false);
 	if (mac != NULL)
 		rc = tap_link_set_mac(&tap->link, &addr);
 	if (rc == 0 && tap->up)
 		rc = tap_link_set_up(&tap->link);
-	if (rc != 0)
+	if (rc != 0) {
 		tap_link_close(&tap->link);
-	return rc;
+		return rc;
+	}
+	tap_link_set_carrier(&tap->link, false);
+	return 0;
 }
 
 static void

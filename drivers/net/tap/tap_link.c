@@ -9,7 +9,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <linux/ethtool.h>
 #include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <net/if_arp.h>
 
 #include <rte_ether.h>
@@ -274,10 +276,20 @@ tap_link_set_offloads(struct tap_link *link, uint32_t offloads)
 void
 tap_link_set_carrier(struct tap_link *link, bool carrier)
 {
+	struct ethtool_value question = {.cmd = ETHTOOL_GLINK};
+	struct ifreq request = {.ifr_data = (void *)&question};
 	int value = carrier;
 
 	/* Before Linux 5.0 there is no such call: frames then wait, and are read away. */
-	ioctl(link->fd, TUNSETCARRIER, &value);
+	if (ioctl(link->fd, TUNSETCARRIER, &value) != 0)
+		return;
+	/*
+	 * The kernel starts its queues some time after the carrier came, and drops
+	 * frames until then; whoever asks for the link has it done before the answer
+	 * (ethtool_op_get_link()).
+	 */
+	memcpy(request.ifr_name, link->iface, IFNAMSIZ);
+	ioctl(link->control, SIOCETHTOOL, &request);
 }
 
 void

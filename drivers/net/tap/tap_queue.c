@@ -252,7 +252,7 @@ tap_queue_open(struct weir_queue *queue, int fd, bool multiqueue)
 {
 	struct tap_queue *q = tap_queue(queue);
 	unsigned int i;
-	uint8_t byte;
+	uint8_t start[64]; /* less than the header is refused */
 
 	if (weir_rx_ids_init(&q->rx) != 0)
 		return weir_error(ENOMEM, "a tap queue finds no memory");
@@ -260,7 +260,7 @@ tap_queue_open(struct weir_queue *queue, int fd, bool multiqueue)
 	q->multiqueue = multiqueue;
 	queue->wake_fd = fd;
 	/* What came for the guest before is not for this one. */
-	for (i = 0; i < STALE_MAX && read(fd, &byte, sizeof(byte)) >= 0; i++)
+	for (i = 0; i < STALE_MAX && read(fd, start, sizeof(start)) >= 0; i++)
 		;
 	return 0;
 }
