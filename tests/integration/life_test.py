@@ -50,41 +50,39 @@ def _descriptors(weir):
 
 
 def _down(weir):
-    wait_for("g0 to be down", lambda: weir.guest("g0")["state"] != "up")
+    wait_for("g0 to be gone", lambda: weir.guest("g0")["state"] == "waiting")
 
 
 def linux_guest_is_killed_under_traffic_ten_times():
     weir = Weir(*TAP, "--guest", f"name=g0,socket={SOCKET},endpoint=up")
     _address_of_host()
     _flood()
-    kept = None
+    kept = _descriptors(weir)
     for _ in range(11):
         guest = Guest("g0", Nic(SOCKET, "10.0.0.2/24"))
         guest.ping("10.0.0.1", 1)
-        guest.start("while :; do ping -c 1000 -A -W 1 10.0.0.1 >/dev/null; done")
+        guest.start("ping -A -w 60 10.0.0.1 >/dev/null")
         _moves(weir, "tx")
         _moves(weir, "rx")
         guest.kill()
         _down(weir)
-        kept = kept or _descriptors(weir)
     guest = Guest("g0", Nic(SOCKET, "10.0.0.2/24"))
     guest.ping("10.0.0.1")
     guest.kill()
     _down(weir)
-    need(_descriptors(weir) <= kept, f"descriptors grew from {kept} to {_descriptors(weir)}")
+    wait_for("no descriptor to be left", lambda: _descriptors(weir) == kept)
 
 
 def virtio_user_is_killed_under_traffic_ten_times():
     weir = Weir(*LOOP, "--guest", f"name=g0,socket={SOCKET},endpoint=loop")
-    kept = None
+    kept = _descriptors(weir)
     for n in range(11):
         pmd = Testpmd("pmd", virtio_user(0, SOCKET, packed=n % 2 == 1))
         pmd.do("start tx_first 4")
         _moves(weir)
         pmd.kill()
         _down(weir)
-        kept = kept or _descriptors(weir)
-    need(_descriptors(weir) <= kept, f"descriptors grew from {kept} to {_descriptors(weir)}")
+    wait_for("no descriptor to be left", lambda: _descriptors(weir) == kept)
 
 
 def one_patched_guest_is_killed_and_the_other_stays():
@@ -111,7 +109,7 @@ def weir_is_killed_and_restarted_and_a_linux_guest_goes_on():
     guest = Guest("g0", Nic(SOCKET, "10.0.0.2/24", server=True))
     guest.ping("10.0.0.1", 1)
     for n in range(3):
-        guest.start("ping -c 4000 -A -W 1 10.0.0.1 >/dev/null; ping -c 100 -i 0.1 10.0.0.1")
+        guest.start("ping -A -w 6 10.0.0.1 >/dev/null; ping -c 50 -i 0.1 10.0.0.1")
         _moves(weir)
         weir.kill()
         weir = Weir(*words, name=f"weir{n + 2}")
@@ -119,7 +117,7 @@ def weir_is_killed_and_restarted_and_a_linux_guest_goes_on():
         wait_for("g0 to be up again", lambda: weir.guest("g0")["state"] == "up", 20)
         said = guest.finish(120)
         received = int(re.search(r"(\d+) packets received", said)[1])
-        need(received >= 90, f"of 100 pings {received} were answered")
+        need(received >= 45, f"of 50 pings {received} were answered")
 
 
 def weir_is_killed_and_restarted_and_virtio_user_goes_on():
@@ -144,7 +142,7 @@ def memory_table_changes_under_traffic():
     _address_of_host()
     _flood()
     guest = Guest("g0", Nic(SOCKET, "10.0.0.2/24"), slots=4)
-    guest.start("ping -c 4000 -A -W 1 10.0.0.1 >/dev/null; ping -c 20 -i 0.1 10.0.0.1")
+    guest.start("ping -A -w 5 10.0.0.1 >/dev/null; ping -c 20 -i 0.1 10.0.0.1")
     for n in range(4):
         _moves(weir, "tx")
         guest.monitor(f"object_add memory-backend-memfd,id=m{n},size=128M,share=on")
