@@ -12,7 +12,8 @@ import time
 from harness import Guest, Nic, Testpmd, Weir, main, need, wait_for
 from harness.testpmd import virtio_user
 
-TAP = ("--endpoint", "name=up,type=tap,iface=weir0")
+# With an address of its own, a new tap is the old one to a guest's ARP cache.
+TAP = ("--endpoint", "name=up,type=tap,iface=weir0,mac=52:54:00:00:00:01")
 LOOP = ("--endpoint", "name=loop,type=loopback")
 SOCKET = "/run/weir/g0.sock"
 

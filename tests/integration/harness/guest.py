@@ -50,7 +50,7 @@ class Guest(process.Process):
             "-object", f"memory-backend-memfd,id=mem,size={megabytes}M,share=on",
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-kernel", f"{IMAGE}/vmlinuz", "-initrd", f"{IMAGE}/initramfs",
-            "-append", f"console=ttyS0 quiet panic=-1 mitigations=off {addresses}",
+            "-append", f"console=ttyS0 quiet no_timer_check panic=-1 mitigations=off {addresses}",
             "-serial", f"file:{process.LOGS}/{name}.console.log",
             "-chardev", f"socket,id=agent,path={self.socket_path},server=on,wait=off",
             "-serial", "chardev:agent",
@@ -65,16 +65,22 @@ class Guest(process.Process):
                 "-device", f"virtio-net-pci,netdev=n{i},vectors=0,romfile=,"
                            f"mac={_mac(nic.address)}{nic.options}",
             ]
-        self.agent = None
         self.number = 0
         self.command = "boot"
         super().__init__(name, command)
-        # At once: what the guest says while nobody is connected is lost.
-        wait_for(f"{name}'s serial port", lambda: os.path.exists(self.socket_path), 30)
+        wait_for(f"{name}'s serial port", lambda: os.path.exists(self.socket_path))
+        # Before it boots: what nobody hears is lost.
         self.agent = socket.socket(socket.AF_UNIX)
-        self.agent.connect(self.socket_path)
+        wait_for(f"{name}'s serial port", self._connected)
         if wait:
             self.wait_up()
+
+    def _connected(self):
+        try:
+            self.agent.connect(self.socket_path)
+            return True
+        except ConnectionRefusedError:
+            return False
 
     def wait_up(self, seconds=60):
         """Wait until the guest has booted and takes commands."""
@@ -137,8 +143,7 @@ class Guest(process.Process):
 
     def kill(self):
         code = super().kill()
-        if self.agent:
-            self.agent.close()
+        self.agent.close()
         os.unlink(self.socket_path)
         os.unlink(self.monitor_path)
         return code

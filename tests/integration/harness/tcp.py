@@ -9,6 +9,9 @@ from .claim import need, wait_for
 
 PORT = 5001
 MEGABYTES = 64
+# A nc that meets the end of its input says so to the other, which then leaves: give it
+# an input that never ends.
+RECEIVE = f"nc -l -p {PORT} </dev/ttyS0 >/tmp/data"
 
 
 def _report(way, size, seconds):
@@ -18,7 +21,7 @@ def _report(way, size, seconds):
 def host_to_guest(guest, address, megabytes=MEGABYTES):
     """Send random bytes into /tmp/data of the guest; their sha256 there is ours."""
     data = os.urandom(1 << 20) * megabytes
-    guest.start(f"nc -l -p {PORT} >/tmp/data")
+    guest.start(RECEIVE)
 
     def connect():
         try:
@@ -34,7 +37,7 @@ def host_to_guest(guest, address, megabytes=MEGABYTES):
         need(sock.recv(1) == b"", f"{guest.name} answers what it should keep")
         _report(f"host to {guest.name}", len(data), time.monotonic() - start)
     guest.finish()
-    _same(hashlib.sha256(data).hexdigest(), digest(guest, "/tmp/data"), guest)
+    _same(f"{hashlib.sha256(data).hexdigest()} {len(data)}", digest(guest, "/tmp/data"), guest)
 
 
 def guest_to_host(guest, address):
@@ -53,16 +56,13 @@ def guest_to_host(guest, address):
                 size += len(piece)
             _report(f"{guest.name} to host", size, time.monotonic() - start)
     guest.finish()
-    _same(digest(guest, "/tmp/data"), sha256.hexdigest(), guest)
+    _same(digest(guest, "/tmp/data"), f"{sha256.hexdigest()} {size}", guest)
 
 
 def guest_to_guest(sender, receiver, address, megabytes=MEGABYTES):
     """Send random bytes from one guest into /tmp/data of the other."""
     sender.must(f"[ -s /tmp/data ] || dd if=/dev/urandom of=/tmp/data bs=1M count={megabytes}")
-    # busybox nc shuts its way down as its input ends, and then the other's ends, early:
-    # a fifo that it holds open itself never ends.
-    receiver.start("[ -p /tmp/hold ] || mkfifo /tmp/hold; "
-                   f"nc -l -p {PORT} <>/tmp/hold >/tmp/data")
+    receiver.start(RECEIVE)
     start = time.monotonic()
     # A refused connection is one the other did not listen for yet.
     sender.must(f"for i in 1 2 3 4 5 6 7 8 9 10; do nc {address} {PORT} </tmp/data 2>/dev/null "
@@ -73,8 +73,9 @@ def guest_to_guest(sender, receiver, address, megabytes=MEGABYTES):
 
 
 def digest(guest, path):
-    return guest.must(f"sha256sum {path}").split()[0]
+    """The sha256 of a file in the guest, and its size."""
+    return " ".join(guest.must(f"sha256sum <{path}; stat -c %s {path}").replace("-", "").split())
 
 
 def _same(sent, received, guest):
-    need(sent == received, f"{guest.name}: sha256 {sent} was sent, {received} received")
+    need(sent == received, f"{guest.name}: sha256 and size {sent} was sent, {received} received")
