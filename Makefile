@@ -44,7 +44,7 @@ bench: build
 	tests/perf/loopback.py
 
 demo: build
-	scripts/demo.sh
+	scripts/demo.py
 
 clean:
 	rm -rf build build-*
