@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The data path: per-lcore stacks that others can steal from.
+ *
+ * Each lcore has a stack of free objects, last in, first out. Bulks go in and out of
+ * it; when it is empty it is filled from the depot, and when it is full its older half
+ * goes there, under the depot's lock. Threads without an lcore, and other processes
+ * than the pool's, use the depot directly.
+ *
+ * Every object can be had from anywhere: who finds the depot empty empties the stacks
+ * of the others into it. So that the owner need not pay for that rare moment with a
+ * locked instruction in each call, owner and thief meet as in Dekker's algorithm, with
+ * all of the ordering on the thief's side:
+ *
+ *     owner                                thief
+ *     busy = 1                             thief = 1
+ *     (the compiler keeps the order)       membarrier: all owners' stores are seen,
+ *     thief? then busy = 0, wait             and their later loads see ours
+ *     ... use the stack ...                while (busy) wait
+ *     busy = 0 (release)                   ... empty the stack ...
+ *                                          thief = 0 (release)
+ *
+ * At least one of them sees the other's flag. Where membarrier(2) cannot be had, and
+ * under the thread sanitizer, which does not know it, the owner's store is a locked
+ * exchange instead.
+ *
+ * A stack that was stolen from is made shorter, so that where objects are scarce they
+ * lie in the depot, which both sides can reach; it grows again while nobody steals.
+ *
+ * Order of the locks: steal_lock before a stack before the depot.
+ */
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <rte_branch_prediction.h>
+#include <rte_cycles.h>
+#include <rte_malloc.h>
+
+#include "pool.h"
+
+#ifdef __has_feature
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ 1
+#endif
+#endif
+
+/** Flushes without a theft after which a shortened stack may be longer. */
+#define CALM_FLUSHES 64
+/** Times that others may be faster in taking what was stolen or made for us. */
+#define GET_TRIES 8
+
+/* 0 until first used, so that a fork before EAL starts does no harm. */
+static int32_t self_pid;
+
+static int32_t
+stack_self(void)
+{
+	if (self_pid == 0)
+		self_pid = getpid();
+	return self_pid;
+}
+
+bool
+stack_asymmetric(void)
+{
+#ifdef __SANITIZE_THREAD__
+	return false;
+#else
+	static int8_t has_membarrier = -1;
+
+	if (has_membarrier < 0)
+		has_membarrier = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED,
+					 0, 0) == 0;
+	return has_membarrier;
+#endif
+}
+
+/** Short bulks are the rule, and a call to memcpy costs more than they do. */
+static inline void
+objs_copy(void **dst, void *const *src, uint32_t n)
+{
+	uint32_t i;
+
+	if (n > STACK_LIMIT_MIN) {
+		memcpy(dst, src, n * sizeof(*dst));
+		return;
+	}
+	for (i = 0; i < n; i++)
+		dst[i] = src[i];
+}
+
+static void
+stack_wait(struct stack *stack)
+{
+	uint32_t spins = 0;
+
+	__atomic_store_n(&stack->busy, 0, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&stack->thief, __ATOMIC_ACQUIRE) != 0)
+		lock_relax(&spins);
+}
+
+static inline void
+stack_enter(const struct pool *pool, struct stack *stack)
+{
+	for (;;) {
+		if (likely(pool->asymmetric)) {
+			__atomic_store_n(&stack->busy, 1, __ATOMIC_RELAXED);
+			/* Partner: the membarrier in stacks_gather(). */
+			__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		} else {
+			__atomic_exchange_n(&stack->busy, 1, __ATOMIC_SEQ_CST);
+		}
+		if (likely(__atomic_load_n(&stack->thief, __ATOMIC_SEQ_CST) == 0))
+			return;
+		stack_wait(stack);
+	}
+}
+
+static inline void
+stack_leave(struct stack *stack)
+{
+	__atomic_store_n(&stack->busy, 0, __ATOMIC_RELEASE);
+}
+
+/** The calling lcore's stack, or NULL: then the depot has to do. */
+static inline struct stack *
+stack_mine(const struct pool *pool)
+{
+	unsigned int lcore = rte_lcore_id();
+
+	if (unlikely(lcore >= RTE_MAX_LCORE || pool->stack_pid != self_pid))
+		return NULL;
+	return pool->stacks[lcore];
+}
+
+static inline void
+stack_set_len(struct stack *stack, uint32_t len)
+{
+	/* Others look at it from outside, to see whether stealing is worth it. */
+	__atomic_store_n(&stack->len, len, __ATOMIC_RELAXED);
+}
+
+static struct stack *
+stack_create(struct pool *pool)
+{
+	struct stack *stack = rte_zmalloc_socket("weir_stack", sizeof(*stack), RTE_CACHE_LINE_SIZE,
+						 pool->mp->socket_id);
+
+	if (stack != NULL)
+		stack->limit = pool->stack_limit;
+	return stack;
+}
+
+int
+stacks_create(struct pool *pool)
+{
+	unsigned int lcore;
+
+	RTE_LCORE_FOREACH(lcore) {
+		pool->stacks[lcore] = stack_create(pool);
+		if (pool->stacks[lcore] == NULL)
+			return -ENOMEM;
+	}
+	pool->stack_pid = stack_self();
+	return 0;
+}
+
+void
+stacks_free(struct pool *pool)
+{
+	unsigned int lcore;
+
+	for (lcore = 0; lcore < RTE_MAX_LCORE; lcore++)
+		rte_free(pool->stacks[lcore]);
+}
+
+uint32_t
+stacks_count(const struct pool *pool)
+{
+	const struct stack *stack;
+	unsigned int lcore;
+	uint32_t sum = 0;
+
+	for (lcore = 0; lcore < RTE_MAX_LCORE; lcore++) {
+		stack = __atomic_load_n(&pool->stacks[lcore], __ATOMIC_ACQUIRE);
+		if (stack != NULL)
+			sum += __atomic_load_n(&stack->len, __ATOMIC_RELAXED);
+	}
+	return sum;
+}
+
+/** Take everything of a stack whose owner has been asked to keep out. */
+static void
+stack_empty(struct pool *pool, struct stack *stack, bool scarce)
+{
+	uint32_t spins = 0, len;
+
+	while (__atomic_load_n(&stack->busy, __ATOMIC_ACQUIRE) != 0)
+		lock_relax(&spins);
+	lock_take(&pool->depot.lock);
+	len = stack->len;
+	stack_set_len(stack, 0);
+	depot_put(pool, stack->objs, len);
+	if (scarce && len > 0) {
+		stack->limit = RTE_MAX(stack->limit / 2, STACK_LIMIT_MIN);
+		stack->calm = 0;
+	}
+	lock_give(&pool->depot.lock);
+	__atomic_store_n(&stack->thief, 0, __ATOMIC_RELEASE);
+}
+
+void
+stacks_gather(struct pool *pool, bool scarce)
+{
+	struct stack *stacks[RTE_MAX_LCORE];
+	unsigned int lcore, n = 0, i;
+
+	if (pool->asymmetric && !stack_asymmetric())
+		return; /* a secondary process that may not, in a sandbox of its own */
+	lock_take(&pool->steal_lock);
+	for (lcore = 0; lcore < RTE_MAX_LCORE; lcore++) {
+		stacks[n] = __atomic_load_n(&pool->stacks[lcore], __ATOMIC_ACQUIRE);
+		if (stacks[n] == NULL || __atomic_load_n(&stacks[n]->len, __ATOMIC_RELAXED) == 0)
+			continue;
+		__atomic_store_n(&stacks[n++]->thief, 1, __ATOMIC_SEQ_CST);
+	}
+	if (n > 0 && pool->asymmetric)
+		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
+	for (i = 0; i < n; i++)
+		stack_empty(pool, stacks[i], scarce);
+	if (scarce && n > 0) {
+		lock_take(&pool->depot.lock);
+		pool->depot.steals++;
+		lock_give(&pool->depot.lock);
+	}
+	lock_give(&pool->steal_lock);
+}
+
+/** All from the stack and the depot, if they have as many. Inside the stack, if any. */
+static bool
+get_from_depot(struct pool *pool, struct stack *stack, void **objs, uint32_t n)
+{
+	struct depot *depot = &pool->depot;
+	uint32_t len = stack == NULL ? 0 : stack->len, more;
+	bool low;
+
+	lock_take(&depot->lock);
+	if (len + depot->n_free < n) {
+		lock_give(&depot->lock);
+		return false;
+	}
+	if (stack == NULL) {
+		depot_take(pool, objs, n);
+	} else {
+		/* What is left at the top of the stack is hot. */
+		more = RTE_MIN(len, n);
+		objs_copy(objs, &stack->objs[len - more], more);
+		len -= more;
+		if (more < n)
+			depot_take(pool, &objs[more], n - more);
+		if (len == 0) {
+			more = RTE_MIN(stack->limit / 2, depot->n_free / 2);
+			len = depot_take(pool, stack->objs, more);
+		}
+		stack_set_len(stack, len);
+		depot->refills++;
+	}
+	low = depot->n_free < pool->low_objs && depot->n_promised < pool->max_objs;
+	lock_give(&depot->lock);
+	if (unlikely(low))
+		keeper_wake(pool);
+	return true;
+}
+
+/** Objects are elsewhere, or not yet made. The caller is inside no stack. */
+static bool
+get_more(struct pool *pool, uint32_t n)
+{
+	uint32_t n_depot = __atomic_load_n(&pool->depot.n_free, __ATOMIC_RELAXED);
+
+	if (n_depot + stacks_count(pool) >= n) {
+		stacks_gather(pool, true);
+		return true;
+	}
+	return pool->elastic && slab_grow(pool, true) == 0;
+}
+
+static int
+get_slow(struct pool *pool, struct stack *stack, void **objs, uint32_t n)
+{
+	uint32_t tries;
+	bool done = false;
+
+	for (tries = 0;; tries++) {
+		done = get_from_depot(pool, stack, objs, n);
+		if (stack != NULL)
+			stack_leave(stack);
+		if (done)
+			return 0;
+		if (tries == GET_TRIES || !get_more(pool, n))
+			break;
+		if (stack != NULL)
+			stack_enter(pool, stack);
+	}
+	lock_take(&pool->depot.lock);
+	pool->depot.refusals++;
+	lock_give(&pool->depot.lock);
+	return -ENOBUFS;
+}
+
+/** An lcore that registered after the pool was made gets its stack on first use. */
+static struct stack *
+stack_mine_late(struct pool *pool)
+{
+	unsigned int lcore = rte_lcore_id();
+
+	if (lcore >= RTE_MAX_LCORE || pool->stack_pid == 0 || pool->stack_pid != stack_self() ||
+	    pool->stacks[lcore] != NULL)
+		return stack_mine(pool);
+	__atomic_store_n(&pool->stacks[lcore], stack_create(pool), __ATOMIC_RELEASE);
+	return pool->stacks[lcore];
+}
+
+static int
+get_unusual(struct pool *pool, void **objs, uint32_t n)
+{
+	struct stack *stack;
+	int rc;
+
+	if (pool->dying)
+		return -ENOBUFS;
+	stack = stack_mine_late(pool);
+	if (stack != NULL)
+		stack_enter(pool, stack);
+	rc = get_slow(pool, stack, objs, n);
+	if (rc == 0 && unlikely(pool->check))
+		check_get(pool, objs, n);
+	return rc;
+}
+
+int
+pool_get(struct rte_mempool *mp, void **objs, unsigned int n)
+{
+	struct pool *pool = mp->pool_data;
+	struct stack *stack = stack_mine(pool);
+	uint32_t len;
+
+	if (unlikely(stack == NULL))
+		return get_unusual(pool, objs, n);
+	stack_enter(pool, stack);
+	len = stack->len;
+	if (unlikely(len < n))
+		return get_slow(pool, stack, objs, n);
+	stack_set_len(stack, len - n);
+	objs_copy(objs, &stack->objs[len - n], n);
+	stack_leave(stack);
+	return 0;
+}
+
+/** The older part of a stack, and a bulk that is too long, to the depot. Inside the stack. */
+static void
+put_slow(struct pool *pool, struct stack *stack, void *const *objs, uint32_t n)
+{
+	uint32_t len, rest;
+
+	lock_take(&pool->depot.lock);
+	if (stack == NULL || n > stack->limit) {
+		depot_put(pool, objs, n);
+		goto done;
+	}
+	len = stack->len;
+	rest = RTE_MIN(len, stack->limit / 2 > n ? stack->limit / 2 - n : 0);
+	stack_set_len(stack, rest);
+	depot_put(pool, stack->objs, len - rest);
+	memmove(stack->objs, &stack->objs[len - rest], rest * sizeof(*objs));
+	objs_copy(&stack->objs[rest], objs, n);
+	stack_set_len(stack, rest + n);
+	pool->depot.flushes++;
+	if (stack->limit < pool->stack_limit && ++stack->calm == CALM_FLUSHES) {
+		stack->limit = RTE_MIN(stack->limit * 2, pool->stack_limit);
+		stack->calm = 0;
+	}
+done:
+	lock_give(&pool->depot.lock);
+}
+
+static void
+put_unusual(struct pool *pool, void *const *objs, uint32_t n)
+{
+	struct stack *stack;
+
+	if (pool->populating) {
+		populate_put(pool, objs, n);
+		return;
+	}
+	if (pool->check) {
+		check_put(pool, objs, n);
+		return;
+	}
+	stack = stack_mine_late(pool);
+	if (stack != NULL)
+		stack_enter(pool, stack);
+	put_slow(pool, stack, objs, n);
+	if (stack != NULL)
+		stack_leave(stack);
+}
+
+int
+pool_put(struct rte_mempool *mp, void *const *objs, unsigned int n)
+{
+	struct pool *pool = mp->pool_data;
+	struct stack *stack = stack_mine(pool);
+	uint32_t len;
+
+	if (unlikely(stack == NULL)) {
+		put_unusual(pool, objs, n);
+		return 0;
+	}
+	stack_enter(pool, stack);
+	len = stack->len;
+	if (unlikely(len + n > stack->limit)) {
+		put_slow(pool, stack, objs, n);
+	} else {
+		objs_copy(&stack->objs[len], objs, n);
+		stack_set_len(stack, len + n);
+	}
+	stack_leave(stack);
+	return 0;
+}
