@@ -256,7 +256,10 @@ pool_event(enum rte_mempool_event event, struct rte_mempool *mp, void *arg)
 		return;
 	switch (event) {
 	case RTE_MEMPOOL_EVENT_READY:
-		mp->size = pool->max_objs;
+		if (pool->elastic) {
+			mp->size = pool->max_objs;
+			mp->populated_size = pool->max_objs;
+		}
 		break;
 	case RTE_MEMPOOL_EVENT_DESTROY:
 		pool->stack_pid = 0;
