@@ -92,7 +92,7 @@ objs_copy(void **dst, void *const *src, uint32_t n)
 		dst[i] = src[i];
 }
 
-static void
+static __rte_noinline __rte_cold void
 stack_wait(struct stack *stack)
 {
 	uint32_t spins = 0;
@@ -261,7 +261,7 @@ get_from_depot(struct pool *pool, struct stack *stack, void **objs, uint32_t n)
 		len -= more;
 		if (more < n)
 			depot_take(pool, &objs[more], n - more);
-		if (len == 0) {
+		if (len == 0 && n <= stack->limit / 2) {
 			more = RTE_MIN(stack->limit / 2, depot->n_free / 2);
 			len = depot_take(pool, stack->objs, more);
 		}
@@ -288,7 +288,7 @@ get_more(struct pool *pool, uint32_t n)
 	return pool->elastic && slab_grow(pool, true) == 0;
 }
 
-static int
+static __rte_noinline __rte_cold int
 get_slow(struct pool *pool, struct stack *stack, void **objs, uint32_t n)
 {
 	uint32_t tries;
@@ -324,7 +324,7 @@ stack_mine_late(struct pool *pool)
 	return pool->stacks[lcore];
 }
 
-static int
+static __rte_noinline __rte_cold int
 get_unusual(struct pool *pool, void **objs, uint32_t n)
 {
 	struct stack *stack;
@@ -360,52 +360,55 @@ pool_get(struct rte_mempool *mp, void **objs, unsigned int n)
 	return 0;
 }
 
-/** The older part of a stack, and a bulk that is too long, to the depot. Inside the stack. */
-static void
+/**
+ * The older part of a stack to the depot, to make room; a bulk so long that it would
+ * take the place of all goes there itself. Inside the stack, if any, and leaves it.
+ */
+static __rte_noinline __rte_cold int
 put_slow(struct pool *pool, struct stack *stack, void *const *objs, uint32_t n)
 {
 	uint32_t len, rest;
 
 	lock_take(&pool->depot.lock);
-	if (stack == NULL || n > stack->limit) {
+	if (stack == NULL || n > stack->limit / 2) {
 		depot_put(pool, objs, n);
-		goto done;
+	} else {
+		len = stack->len;
+		rest = RTE_MIN(len, stack->limit / 2 - n);
+		stack_set_len(stack, rest);
+		depot_put(pool, stack->objs, len - rest);
+		memmove(stack->objs, &stack->objs[len - rest], rest * sizeof(*objs));
+		objs_copy(&stack->objs[rest], objs, n);
+		stack_set_len(stack, rest + n);
+		pool->depot.flushes++;
+		if (stack->limit < pool->stack_limit && ++stack->calm == CALM_FLUSHES) {
+			stack->limit = RTE_MIN(stack->limit * 2, pool->stack_limit);
+			stack->calm = 0;
+		}
 	}
-	len = stack->len;
-	rest = RTE_MIN(len, stack->limit / 2 > n ? stack->limit / 2 - n : 0);
-	stack_set_len(stack, rest);
-	depot_put(pool, stack->objs, len - rest);
-	memmove(stack->objs, &stack->objs[len - rest], rest * sizeof(*objs));
-	objs_copy(&stack->objs[rest], objs, n);
-	stack_set_len(stack, rest + n);
-	pool->depot.flushes++;
-	if (stack->limit < pool->stack_limit && ++stack->calm == CALM_FLUSHES) {
-		stack->limit = RTE_MIN(stack->limit * 2, pool->stack_limit);
-		stack->calm = 0;
-	}
-done:
 	lock_give(&pool->depot.lock);
+	if (stack != NULL)
+		stack_leave(stack);
+	return 0;
 }
 
-static void
+static __rte_noinline __rte_cold int
 put_unusual(struct pool *pool, void *const *objs, uint32_t n)
 {
 	struct stack *stack;
 
 	if (pool->populating) {
 		populate_put(pool, objs, n);
-		return;
+		return 0;
 	}
 	if (pool->check) {
 		check_put(pool, objs, n);
-		return;
+		return 0;
 	}
 	stack = stack_mine_late(pool);
 	if (stack != NULL)
 		stack_enter(pool, stack);
-	put_slow(pool, stack, objs, n);
-	if (stack != NULL)
-		stack_leave(stack);
+	return put_slow(pool, stack, objs, n);
 }
 
 int
@@ -415,18 +418,14 @@ pool_put(struct rte_mempool *mp, void *const *objs, unsigned int n)
 	struct stack *stack = stack_mine(pool);
 	uint32_t len;
 
-	if (unlikely(stack == NULL)) {
-		put_unusual(pool, objs, n);
-		return 0;
-	}
+	if (unlikely(stack == NULL))
+		return put_unusual(pool, objs, n);
 	stack_enter(pool, stack);
 	len = stack->len;
-	if (unlikely(len + n > stack->limit)) {
-		put_slow(pool, stack, objs, n);
-	} else {
-		objs_copy(&stack->objs[len], objs, n);
-		stack_set_len(stack, len + n);
-	}
+	if (unlikely(len + n > stack->limit))
+		return put_slow(pool, stack, objs, n);
+	objs_copy(&stack->objs[len], objs, n);
+	stack_set_len(stack, len + n);
 	stack_leave(stack);
 	return 0;
 }
