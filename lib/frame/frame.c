@@ -12,6 +12,11 @@
 #include "weir_mempool.h"
 #include "weir_object.h"
 
+/** Frames are made in slabs of so many, or of a quarter of a larger pool's capacity. */
+#define FRAME_SLAB_MIN 16u
+/** Nobody needs more at once, and what one late frame holds back stays small. */
+#define FRAME_SLAB_MAX 256u
+
 struct weir_frame_pool {
 	struct rte_mempool *mempool;
 	char name[WEIR_OBJECT_NAMESIZE];
@@ -53,16 +58,34 @@ frame_conf_check(const char *name, const struct weir_frame_pool_conf *conf)
 	return 0;
 }
 
+/** How the driver is to make the frames: the first few now, the others on need. */
+static void
+frame_mempool_conf(const struct weir_frame_pool_conf *conf, uint32_t room,
+		   struct weir_mempool_conf *mempool_conf)
+{
+	uint32_t frame_bytes = RTE_CACHE_LINE_SIZE + sizeof(struct rte_mbuf) + room;
+	uint32_t n = RTE_MAX(conf->capacity / 4, FRAME_SLAB_MIN);
+
+	n = RTE_MIN(n, FRAME_SLAB_MAX);
+	*mempool_conf = (struct weir_mempool_conf){
+		.budget = conf->budget,
+		.populate = RTE_MIN(n, conf->capacity),
+		.keep = conf->capacity,
+		.slab_bytes = WEIR_MEMPOOL_SLAB_HEAD_BYTES + n * (frame_bytes + sizeof(void *)),
+	};
+}
+
 /** The mempool of frames with @p room bytes each; NULL with rte_errno and a sentence. */
 static struct rte_mempool *
 frame_mempool_create(const char *name, const struct weir_frame_pool_conf *conf, uint32_t room)
 {
-	struct weir_mempool_conf mempool_conf = {.budget = conf->budget};
 	struct rte_pktmbuf_pool_private private = {.mbuf_data_room_size = room};
+	struct weir_mempool_conf mempool_conf;
 	char mempool_name[RTE_MEMPOOL_NAMESIZE];
 	struct rte_mempool *mp;
 	int rc;
 
+	frame_mempool_conf(conf, room, &mempool_conf);
 	frame_mempool_name(name, mempool_name);
 	/* Padding frames over memory channels would cost up to a cache line each. */
 	mp = rte_mempool_create_empty(mempool_name, conf->capacity + conf->burst,

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#include <rte_cycles.h>
 #include <rte_errno.h>
 
 #include "harness.h"
@@ -96,6 +98,99 @@ capacity_is_reserved_from_the_budget(void **state)
 	assert_int_equal(weir_budget_free(budget), 0);
 }
 
+/** The memory thread needs a moment. */
+static bool
+used_becomes(const struct weir_budget *budget, uint64_t bytes)
+{
+	int i;
+
+	for (i = 0; i < 2000 && weir_budget_used_bytes(budget) != bytes; i++)
+		rte_delay_us_sleep(1000);
+	return weir_budget_used_bytes(budget) == bytes;
+}
+
+static void
+burst_is_made_within_the_budget_and_freed_when_home(void **state)
+{
+	struct weir_budget *budget = weir_budget_create("g0", NULL, 4 << 20);
+	struct weir_frame_pool_conf conf = small;
+	struct weir_frame_pool *pool;
+	struct rte_mbuf *frames[1024];
+	uint64_t kept;
+	uint32_t i, j;
+
+	conf.budget = budget;
+	conf.burst = 768;
+	pool = weir_frame_pool_create("bursts", &conf);
+	assert_non_null(pool);
+	kept = weir_budget_used_bytes(budget);
+	for (j = 0; j < 3; j++) {
+		for (i = 0; i < 1024; i++) {
+			frames[i] = weir_frame_acquire(pool);
+			assert_non_null(frames[i]);
+			assert_ptr_equal(frames[i]->pool, weir_frame_pool_mempool(pool));
+			assert_int_equal(frames[i]->buf_len, weir_frame_pool_room(pool));
+			assert_ptr_equal(frames[i]->buf_addr, &frames[i][1]);
+			assert_int_equal(rte_pktmbuf_iova(frames[i]),
+					 rte_mempool_virt2iova(frames[i]) + sizeof(*frames[i]) +
+						 RTE_PKTMBUF_HEADROOM);
+			memset(rte_pktmbuf_mtod(frames[i], void *), i,
+			       rte_pktmbuf_tailroom(frames[i]));
+		}
+		assert_null(weir_frame_acquire(pool));
+		assert_int_equal(weir_frame_pool_free_count(pool), 0);
+		assert_in_range(weir_budget_used_bytes(budget), 1024 * 1664, 1024 * 2100);
+		weir_frame_release_bulk(frames, 1024);
+		assert_int_equal(weir_frame_pool_free_count(pool), 1024);
+		assert_true(used_becomes(budget, kept));
+	}
+	assert_int_equal(weir_frame_pool_free(pool), 0);
+	assert_int_equal(weir_budget_used_bytes(budget), 0);
+	assert_int_equal(weir_budget_free(budget), 0);
+}
+
+static void
+hoarding_guest_costs_no_other_guest_a_frame(void **state)
+{
+	struct weir_budget *host = weir_budget_create("host", NULL, 3 << 20);
+	struct weir_budget *budgets[3];
+	struct weir_frame_pool *pools[3];
+	struct weir_frame_pool_conf conf = small;
+	static struct rte_mbuf *frames[3][10000];
+	char name[8];
+	uint32_t i, n[3], round;
+
+	conf.burst = 9000;
+	for (i = 0; i < 3; i++) {
+		snprintf(name, sizeof(name), "g%u", i);
+		budgets[i] = weir_budget_create(name, host, WEIR_BUDGET_UNLIMITED);
+		conf.budget = budgets[i];
+		pools[i] = weir_frame_pool_create(name, &conf);
+		assert_non_null(pools[i]);
+	}
+	/* The first takes what it can get, and never gives back. */
+	for (n[0] = 0; n[0] < 10000; n[0]++) {
+		frames[0][n[0]] = weir_frame_acquire(pools[0]);
+		if (frames[0][n[0]] == NULL)
+			break;
+	}
+	assert_in_range(n[0], conf.capacity, 2000);
+	/* The others still have all they were promised, again and again. */
+	for (round = 0; round < 100; round++) {
+		for (i = 1; i < 3; i++)
+			assert_int_equal(
+				weir_frame_acquire_bulk(pools[i], frames[i], conf.capacity), 0);
+		for (i = 1; i < 3; i++)
+			weir_frame_release_bulk(frames[i], conf.capacity);
+	}
+	weir_frame_release_bulk(frames[0], n[0]);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(weir_frame_pool_free(pools[i]), 0);
+		assert_int_equal(weir_budget_free(budgets[i]), 0);
+	}
+	assert_int_equal(weir_budget_free(host), 0);
+}
+
 static void
 wrong_words_are_named(void **state)
 {
@@ -135,6 +230,8 @@ main(void)
 		cmocka_unit_test(bulk_takes_all_or_none),
 		cmocka_unit_test(pool_with_frames_out_is_not_freed),
 		cmocka_unit_test(capacity_is_reserved_from_the_budget),
+		cmocka_unit_test(burst_is_made_within_the_budget_and_freed_when_home),
+		cmocka_unit_test(hoarding_guest_costs_no_other_guest_a_frame),
 		cmocka_unit_test(wrong_words_are_named),
 		cmocka_unit_test(names_of_31_characters_are_told_apart),
 	};

@@ -161,8 +161,9 @@ pool_configure(struct pool *pool, const struct weir_mempool_conf *conf)
 	pool->first_objs = pool->elastic ? conf->populate : mp->size;
 	pool->kept_objs = RTE_MAX(pool->first_objs, conf->keep);
 	pool->kept_objs = RTE_MIN(pool->kept_objs, mp->size);
-	n = slab_bytes > sizeof(struct slab) + RTE_CACHE_LINE_SIZE
-		    ? (slab_bytes - sizeof(struct slab) - RTE_CACHE_LINE_SIZE) /
+	RTE_BUILD_BUG_ON(sizeof(struct slab) + RTE_CACHE_LINE_SIZE > WEIR_MEMPOOL_SLAB_HEAD_BYTES);
+	n = slab_bytes > WEIR_MEMPOOL_SLAB_HEAD_BYTES
+		    ? (slab_bytes - WEIR_MEMPOOL_SLAB_HEAD_BYTES) /
 			      (pool->obj_bytes + sizeof(void *))
 		    : 0;
 	n = RTE_MAX(n, 1u);

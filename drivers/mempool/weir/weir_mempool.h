@@ -27,6 +27,9 @@
 /** Of a slab, when nothing else is said: one huge page, with the heap's own header. */
 #define WEIR_MEMPOOL_SLAB_BYTES ((2u << 20) - 256)
 
+/** What a slab needs beside its objects and a pointer for each. */
+#define WEIR_MEMPOOL_SLAB_HEAD_BYTES 128u
+
 /**
  * The pool_config of rte_mempool_set_ops_byname(mp, WEIR_MEMPOOL_OPS_NAME, conf).
  *
