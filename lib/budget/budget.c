@@ -2,24 +2,12 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include <rte_branch_prediction.h>
 #include <rte_errno.h>
 #include <rte_malloc.h>
 
-#include "weir_budget.h"
+#include "budget.h"
 #include "weir_error.h"
-#include "weir_object.h"
-
-struct weir_budget {
-	struct weir_object object;
-	struct weir_budget *parent;
-	uint32_t n_children;
-
-	/* Written by everyone who reserves. */
-	uint64_t used __rte_cache_aligned;
-	uint64_t limit;
-	uint64_t peak;
-	uint64_t refusals;
-};
 
 static void
 budget_info(struct weir_object *object, struct rte_tel_data *dict)
@@ -31,6 +19,8 @@ budget_info(struct weir_object *object, struct rte_tel_data *dict)
 				     budget->parent ? budget->parent->object.name : "");
 	rte_tel_data_add_dict_u64(dict, "children", budget->n_children);
 	rte_tel_data_add_dict_u64(dict, "limit_bytes", weir_budget_limit_bytes(budget));
+	rte_tel_data_add_dict_string(dict, "fair", budget->fair ? "on" : "off");
+	rte_tel_data_add_dict_string(dict, "shut_down", budget->shutdown ? "yes" : "no");
 }
 
 static void
@@ -43,6 +33,7 @@ budget_stats(struct weir_object *object, struct rte_tel_data *dict)
 	rte_tel_data_add_dict_u64(dict, "used_bytes", stats.used_bytes);
 	rte_tel_data_add_dict_u64(dict, "peak_bytes", stats.peak_bytes);
 	rte_tel_data_add_dict_u64(dict, "refusals", stats.refusals);
+	rte_tel_data_add_dict_u64(dict, "waits", stats.waits);
 }
 
 static struct weir_class budget_class = {
@@ -64,6 +55,7 @@ weir_budget_create(const char *name, struct weir_budget *parent, uint64_t limit_
 		return NULL;
 	}
 	budget->parent = parent;
+	budget->root = parent == NULL ? budget : parent->root;
 	budget->limit = limit_bytes;
 	rc = weir_object_add(&budget_class, &budget->object, name);
 	if (rc != 0) {
@@ -102,59 +94,120 @@ weir_budget_find(const char *name)
 	return object == NULL ? NULL : container_of(object, struct weir_budget, object);
 }
 
-/** Reserve in one level only. */
-static int
-level_reserve(struct weir_budget *level, uint64_t bytes)
+int
+budget_look(const struct weir_budget *budget, uint64_t bytes)
+{
+	const struct weir_budget *level;
+	uint64_t limit, used;
+	int rc = 0;
+
+	for (level = budget; level != NULL; level = level->parent) {
+		limit = __atomic_load_n(&level->limit, __ATOMIC_SEQ_CST);
+		used = __atomic_load_n(&level->used, __ATOMIC_SEQ_CST);
+		/* The errors that waiting does not mend come first. */
+		if (__atomic_load_n(&level->shutdown, __ATOMIC_SEQ_CST) != 0)
+			return -ESHUTDOWN;
+		if (bytes > limit)
+			return -EMSGSIZE;
+		if (used > limit || bytes > limit - used)
+			rc = -EAGAIN;
+	}
+	return rc;
+}
+
+/** Take from one level only. @return whether there was room */
+static bool
+level_take(struct weir_budget *level, uint64_t bytes)
 {
 	uint64_t limit = __atomic_load_n(&level->limit, __ATOMIC_RELAXED);
 	uint64_t used = __atomic_load_n(&level->used, __ATOMIC_RELAXED);
 	uint64_t peak;
 
-	if (bytes > limit)
-		return -EMSGSIZE;
 	do {
 		if (used > limit || bytes > limit - used)
-			return -EAGAIN;
+			return false;
 	} while (!__atomic_compare_exchange_n(&level->used, &used, used + bytes, false,
-					      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+					      __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
 	used += bytes;
 	peak = __atomic_load_n(&level->peak, __ATOMIC_RELAXED);
 	while (used > peak && !__atomic_compare_exchange_n(&level->peak, &peak, used, false,
 							   __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		;
+	return true;
+}
+
+/** Give back to @p budget and its ancestors below @p end. */
+static void
+levels_give(struct weir_budget *budget, const struct weir_budget *end, uint64_t bytes)
+{
+	struct weir_budget *root = budget->root;
+
+	for (; budget != end; budget = budget->parent)
+		__atomic_fetch_sub(&budget->used, bytes, __ATOMIC_SEQ_CST);
+	/* Partner: budget_wait() counts itself before it looks. */
+	if (unlikely(__atomic_load_n(&root->waiters, __ATOMIC_SEQ_CST) != 0))
+		budget_wake(root);
+}
+
+int
+budget_take(struct weir_budget *budget, uint64_t bytes)
+{
+	struct weir_budget *level;
+	int rc = budget_look(budget, bytes);
+
+	if (rc != 0)
+		return rc;
+	for (level = budget; level != NULL; level = level->parent) {
+		if (level_take(level, bytes))
+			continue;
+		/* Someone was faster. What was taken below may have refused others: wake them. */
+		if (level != budget)
+			levels_give(budget, level, bytes);
+		return -EAGAIN;
+	}
 	return 0;
 }
 
 int
 weir_budget_try_reserve(struct weir_budget *budget, uint64_t bytes)
 {
-	struct weir_budget *level, *undo;
 	int rc;
 
-	for (level = budget; level != NULL; level = level->parent) {
-		rc = level_reserve(level, bytes);
-		if (rc != 0)
-			goto refuse;
-	}
-	return 0;
-refuse:
-	for (undo = budget; undo != level; undo = undo->parent)
-		__atomic_fetch_sub(&undo->used, bytes, __ATOMIC_RELEASE);
-	__atomic_fetch_add(&budget->refusals, 1, __ATOMIC_RELAXED);
+	if (unlikely(budget->fair &&
+		     __atomic_load_n(&budget->line.next, __ATOMIC_RELAXED) !=
+			     __atomic_load_n(&budget->line.serving, __ATOMIC_RELAXED)))
+		rc = -EAGAIN;
+	else
+		rc = budget_take(budget, bytes);
+	if (unlikely(rc != 0))
+		__atomic_fetch_add(&budget->refusals, 1, __ATOMIC_RELAXED);
 	return rc;
 }
 
 void
 weir_budget_release(struct weir_budget *budget, uint64_t bytes)
 {
-	for (; budget != NULL; budget = budget->parent)
-		__atomic_fetch_sub(&budget->used, bytes, __ATOMIC_RELEASE);
+	levels_give(budget, NULL, bytes);
 }
 
 void
 weir_budget_set_limit(struct weir_budget *budget, uint64_t limit_bytes)
 {
-	__atomic_store_n(&budget->limit, limit_bytes, __ATOMIC_RELAXED);
+	__atomic_store_n(&budget->limit, limit_bytes, __ATOMIC_SEQ_CST);
+	budget_wake(budget->root);
+}
+
+void
+weir_budget_set_fair(struct weir_budget *budget, bool fair)
+{
+	budget->fair = fair;
+}
+
+void
+weir_budget_shutdown(struct weir_budget *budget)
+{
+	__atomic_store_n(&budget->shutdown, 1, __ATOMIC_SEQ_CST);
+	budget_wake(budget->root);
 }
 
 uint64_t
@@ -181,5 +234,6 @@ weir_budget_stats(const struct weir_budget *budget, struct weir_budget_stats *st
 	stats->limit_bytes = weir_budget_limit_bytes(budget);
 	stats->used_bytes = weir_budget_used_bytes(budget);
 	stats->peak_bytes = __atomic_load_n(&budget->peak, __ATOMIC_RELAXED);
+	stats->waits = __atomic_load_n(&budget->waits, __ATOMIC_RELAXED);
 	stats->refusals = __atomic_load_n(&budget->refusals, __ATOMIC_RELAXED);
 }

@@ -16,17 +16,23 @@
  * @see seeds: BufPool, "Backpressure"
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define WEIR_BUDGET_UNLIMITED UINT64_MAX
 
+/** Who may wait in line for one fair budget at a time. */
+#define WEIR_BUDGET_LINE_MAX 256
+
 struct weir_budget;
+struct weir_budget_watch;
 
 struct weir_budget_stats {
 	uint64_t limit_bytes;
 	uint64_t used_bytes;
 	uint64_t peak_bytes; /* most that was ever used */
-	uint64_t refusals;   /* reserves of this budget that did not succeed at once */
+	uint64_t refusals;   /* tries of this budget that failed */
+	uint64_t waits;	     /* reserves of this budget that had to wait */
 };
 
 /**
@@ -74,8 +80,37 @@ struct weir_budget *weir_budget_find(const char *name);
  *   - 0: reserved; give it back with weir_budget_release()
  *   - -EAGAIN: no room now; a later release may make room
  *   - -EMSGSIZE: more than the limit of this budget or an ancestor: can never fit
+ *   - -ESHUTDOWN: the budget or an ancestor is shutting down
  */
 int weir_budget_try_reserve(struct weir_budget *budget, uint64_t bytes);
+
+/**
+ * Likewise, but wait for room. No wake-up is lost; who waits first is not served first
+ * unless the budget is fair.
+ *
+ * Any thread that may block. No system call when there is room at once.
+ *
+ * @return
+ *   As weir_budget_try_reserve(), and never -EAGAIN but from a fair budget in whose
+ *   line WEIR_BUDGET_LINE_MAX wait already.
+ */
+int weir_budget_reserve(struct weir_budget *budget, uint64_t bytes);
+
+/**
+ * Likewise, for at most @p timeout_us.
+ *
+ * @return
+ *   As weir_budget_reserve(), or -ETIMEDOUT with nothing reserved.
+ */
+int weir_budget_reserve_timed(struct weir_budget *budget, uint64_t bytes, uint64_t timeout_us);
+
+/**
+ * Serve those who wait for this very budget in the order in which they came. While
+ * someone is in line, a try fails, so that nobody is overtaken by who does not wait.
+ *
+ * Before the budget is used.
+ */
+void weir_budget_set_fair(struct weir_budget *budget, bool fair);
 
 /** Give back bytes that were reserved from this budget, in any portions. Any thread. */
 void weir_budget_release(struct weir_budget *budget, uint64_t bytes);
@@ -86,6 +121,38 @@ void weir_budget_release(struct weir_budget *budget, uint64_t bytes);
  * A limit below what is used takes nothing away: it refuses until enough came home.
  */
 void weir_budget_set_limit(struct weir_budget *budget, uint64_t limit_bytes);
+
+/**
+ * Refuse every further reserve of this budget and its descendants, and wake all who
+ * wait for one with -ESHUTDOWN. For good. What is reserved is still released.
+ */
+void weir_budget_shutdown(struct weir_budget *budget);
+
+/**
+ * "There is room again", for an epoll loop.
+ *
+ *   while (weir_budget_try_reserve(budget, bytes) == -EAGAIN)
+ *           if (weir_budget_watch_arm(watch, bytes))
+ *                   sleep until weir_budget_watch_fd(watch) is readable; read it
+ *
+ * A watch hears of what is released in its own process.
+ *
+ * @return
+ *   NULL with rte_errno and weir_error_text(). Free it before its budget.
+ */
+struct weir_budget_watch *weir_budget_watch_create(struct weir_budget *budget);
+/** Accepts NULL. */
+void weir_budget_watch_free(struct weir_budget_watch *watch);
+/** An eventfd that does not block; the watch's own. */
+int weir_budget_watch_fd(const struct weir_budget_watch *watch);
+/**
+ * Ask for one signal.
+ *
+ * @return
+ *   Whether to sleep: the next release, limit or shutdown makes the descriptor
+ *   readable. False when a try has a new answer already.
+ */
+bool weir_budget_watch_arm(struct weir_budget_watch *watch, uint64_t bytes);
 
 uint64_t weir_budget_used_bytes(const struct weir_budget *budget);
 uint64_t weir_budget_limit_bytes(const struct weir_budget *budget);

@@ -68,7 +68,7 @@ check_put(struct pool *pool, void *const *objs, uint32_t n)
 
 	for (i = 0; i < n; i++) {
 		what = NULL;
-		lock_take(&depot->lock);
+		weir_lock_take(&depot->lock);
 		if (!check_mine(pool, objs[i])) {
 			what = "is not of this pool";
 			counter = &depot->foreign;
@@ -81,7 +81,7 @@ check_put(struct pool *pool, void *const *objs, uint32_t n)
 			depot_put(pool, &objs[i], 1);
 		else
 			++*counter;
-		lock_give(&depot->lock);
+		weir_lock_give(&depot->lock);
 		if (what != NULL)
 			WEIR_LOG(pool, ERR, "pool '%s': object %p, given back by lcore %d, %s",
 				 pool->mp->name, objs[i], (int)rte_lcore_id(), what);

@@ -80,9 +80,9 @@ pool_is_low(struct pool *pool)
 {
 	bool low;
 
-	lock_take(&pool->depot.lock);
+	weir_lock_take(&pool->depot.lock);
 	low = pool->depot.n_free < pool->low_objs && pool->depot.n_promised < pool->max_objs;
-	lock_give(&pool->depot.lock);
+	weir_lock_give(&pool->depot.lock);
 	return low;
 }
 
@@ -99,9 +99,9 @@ pool_gather(struct pool *pool, uint64_t now)
 
 	if (now < pool->gather_at || n_stacks == 0)
 		return false;
-	lock_take(&depot->lock);
+	weir_lock_take(&depot->lock);
 	worth = depot->n_free + n_stacks >= 2 * pool->low_objs + pool->slab_objs;
-	lock_give(&depot->lock);
+	weir_lock_give(&depot->lock);
 	if (worth)
 		stacks_gather(pool, false);
 	pool->gather_cycles = RTE_MIN(pool->gather_cycles * 2, ms_cycles(GATHER_MS_MAX));

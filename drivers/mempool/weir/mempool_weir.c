@@ -35,10 +35,10 @@ pool_out(struct pool *pool, uint32_t *made)
 	uint32_t home;
 
 	/* With the lock held objects do not move between the stacks and the depot. */
-	lock_take(&pool->depot.lock);
+	weir_lock_take(&pool->depot.lock);
 	home = pool->depot.n_free + stacks_count(pool);
 	*made = pool->depot.n_objs;
-	lock_give(&pool->depot.lock);
+	weir_lock_give(&pool->depot.lock);
 	return *made > home ? *made - home : 0;
 }
 
@@ -62,7 +62,7 @@ weir_mempool_stats(const struct rte_mempool *mp, struct weir_mempool_stats *stat
 	depot = &pool->depot;
 	stats->size = pool->max_objs;
 	stats->out = pool_out(pool, &stats->made);
-	lock_take(&pool->depot.lock);
+	weir_lock_take(&pool->depot.lock);
 	stats->slabs = depot->n_slabs;
 	stats->bytes = depot->paid_bytes;
 	stats->grown = depot->grown;
@@ -74,7 +74,7 @@ weir_mempool_stats(const struct rte_mempool *mp, struct weir_mempool_stats *stat
 	stats->refusals = depot->refusals;
 	stats->double_frees = depot->double_frees;
 	stats->foreign = depot->foreign;
-	lock_give(&pool->depot.lock);
+	weir_lock_give(&pool->depot.lock);
 	return 0;
 }
 
@@ -422,11 +422,11 @@ populate_put(struct pool *pool, void *const *objs, uint32_t n)
 		objs++;
 		n--;
 	}
-	lock_take(&pool->depot.lock);
+	weir_lock_take(&pool->depot.lock);
 	depot_put(pool, objs, n);
 	pool->depot.n_objs += n;
 	pool->depot.n_promised += n;
-	lock_give(&pool->depot.lock);
+	weir_lock_give(&pool->depot.lock);
 	if (pool->check)
 		check_new(pool, objs, n);
 }

@@ -23,7 +23,7 @@
 #include <rte_lcore.h>
 #include <rte_mempool.h>
 
-#include "lock.h"
+#include "weir_lock.h"
 #include "weir_log.h"
 #include "weir_mempool.h"
 #include "weir_object.h"
@@ -61,7 +61,7 @@ struct slab {
 
 /** Everyone's free objects. The lock guards all of it. See depot.c. */
 struct depot {
-	struct lock lock;
+	struct weir_lock lock;
 	uint32_t n_free;     /* in base and slabs together */
 	uint32_t n_base;     /* in base */
 	uint32_t n_objs;     /* that exist, free or not */
@@ -114,7 +114,7 @@ struct pool {
 	/* Written by the data path when it runs low, and by the memory thread. */
 	bool wanted __rte_cache_aligned; /* the memory thread has been asked for objects */
 	uint64_t heap_retry;		 /* TSC before which the heap is not asked again */
-	struct lock steal_lock;		 /* one thief at a time */
+	struct weir_lock steal_lock;	 /* one thief at a time */
 	struct depot depot __rte_cache_aligned;
 
 	/* Of the process that created it. */

@@ -125,7 +125,7 @@ promise(struct pool *pool, uint32_t n, int *rc)
 	struct depot *depot = &pool->depot;
 	uint64_t price;
 
-	lock_take(&depot->lock);
+	weir_lock_take(&depot->lock);
 	n = RTE_MIN(n, pool->max_objs - depot->n_promised);
 	price = slab_price(pool, depot->n_promised + n);
 	*rc = n == 0 ? -ENOBUFS : 0;
@@ -135,7 +135,7 @@ promise(struct pool *pool, uint32_t n, int *rc)
 		depot->n_promised += n;
 		depot->paid_bytes = RTE_MAX(price, depot->paid_bytes);
 	}
-	lock_give(&depot->lock);
+	weir_lock_give(&depot->lock);
 	return *rc == 0 ? n : 0;
 }
 
@@ -148,11 +148,11 @@ unpromise(struct pool *pool, uint32_t n)
 
 	if (n == 0)
 		return;
-	lock_take(&depot->lock);
+	weir_lock_take(&depot->lock);
 	depot->n_promised -= n;
 	surplus = depot->paid_bytes - slab_price(pool, depot->n_promised);
 	depot->paid_bytes -= surplus;
-	lock_give(&depot->lock);
+	weir_lock_give(&depot->lock);
 	if (pool->budget != NULL && surplus > 0)
 		weir_budget_release(pool->budget, surplus);
 }
@@ -164,11 +164,11 @@ slab_attach(struct pool *pool, struct slab *slab, bool in_datapath)
 	struct depot *depot = &pool->depot;
 	uint32_t i;
 
-	lock_take(&depot->lock);
+	weir_lock_take(&depot->lock);
 	for (i = 0; i < depot->slabs_end && depot->slabs[i] != NULL; i++)
 		;
 	if (i == SLABS_MAX) {
-		lock_give(&depot->lock);
+		weir_lock_give(&depot->lock);
 		return false;
 	}
 	slab->index = i;
@@ -180,7 +180,7 @@ slab_attach(struct pool *pool, struct slab *slab, bool in_datapath)
 	depot->n_objs += slab->n_objs;
 	depot->grown++;
 	depot->grown_in_datapath += in_datapath;
-	lock_give(&depot->lock);
+	weir_lock_give(&depot->lock);
 	return true;
 }
 
@@ -243,10 +243,10 @@ slab_return(struct pool *pool, uint64_t now)
 	struct slab *slab;
 	uint32_t n;
 
-	lock_take(&depot->lock);
+	weir_lock_take(&depot->lock);
 	slab = slab_idle(pool, now);
 	if (slab == NULL) {
-		lock_give(&depot->lock);
+		weir_lock_give(&depot->lock);
 		return false;
 	}
 	depot->slabs[slab->index] = NULL;
@@ -257,7 +257,7 @@ slab_return(struct pool *pool, uint64_t now)
 	depot->n_free -= slab->n_objs;
 	depot->n_objs -= slab->n_objs;
 	depot->returned++;
-	lock_give(&depot->lock);
+	weir_lock_give(&depot->lock);
 	n = slab->n_objs;
 	rte_free(slab);
 	unpromise(pool, n);

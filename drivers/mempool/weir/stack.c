@@ -99,7 +99,7 @@ stack_wait(struct stack *stack)
 
 	__atomic_store_n(&stack->busy, 0, __ATOMIC_RELEASE);
 	while (__atomic_load_n(&stack->thief, __ATOMIC_ACQUIRE) != 0)
-		lock_relax(&spins);
+		weir_lock_relax(&spins);
 }
 
 static inline void
@@ -199,8 +199,8 @@ stack_empty(struct pool *pool, struct stack *stack, bool scarce)
 	uint32_t spins = 0, len;
 
 	while (__atomic_load_n(&stack->busy, __ATOMIC_ACQUIRE) != 0)
-		lock_relax(&spins);
-	lock_take(&pool->depot.lock);
+		weir_lock_relax(&spins);
+	weir_lock_take(&pool->depot.lock);
 	len = stack->len;
 	stack_set_len(stack, 0);
 	depot_put(pool, stack->objs, len);
@@ -208,7 +208,7 @@ stack_empty(struct pool *pool, struct stack *stack, bool scarce)
 		stack->limit = RTE_MAX(stack->limit / 2, STACK_LIMIT_MIN);
 		stack->calm = 0;
 	}
-	lock_give(&pool->depot.lock);
+	weir_lock_give(&pool->depot.lock);
 	__atomic_store_n(&stack->thief, 0, __ATOMIC_RELEASE);
 }
 
@@ -220,7 +220,7 @@ stacks_gather(struct pool *pool, bool scarce)
 
 	if (pool->asymmetric && !stack_asymmetric())
 		return; /* a secondary process that may not, in a sandbox of its own */
-	lock_take(&pool->steal_lock);
+	weir_lock_take(&pool->steal_lock);
 	for (lcore = 0; lcore < RTE_MAX_LCORE; lcore++) {
 		stacks[n] = __atomic_load_n(&pool->stacks[lcore], __ATOMIC_ACQUIRE);
 		if (stacks[n] == NULL || __atomic_load_n(&stacks[n]->len, __ATOMIC_RELAXED) == 0)
@@ -232,11 +232,11 @@ stacks_gather(struct pool *pool, bool scarce)
 	for (i = 0; i < n; i++)
 		stack_empty(pool, stacks[i], scarce);
 	if (scarce && n > 0) {
-		lock_take(&pool->depot.lock);
+		weir_lock_take(&pool->depot.lock);
 		pool->depot.steals++;
-		lock_give(&pool->depot.lock);
+		weir_lock_give(&pool->depot.lock);
 	}
-	lock_give(&pool->steal_lock);
+	weir_lock_give(&pool->steal_lock);
 }
 
 /** All from the stack and the depot, if they have as many. Inside the stack, if any. */
@@ -247,9 +247,9 @@ get_from_depot(struct pool *pool, struct stack *stack, void **objs, uint32_t n)
 	uint32_t len = stack == NULL ? 0 : stack->len, more;
 	bool low;
 
-	lock_take(&depot->lock);
+	weir_lock_take(&depot->lock);
 	if (len + depot->n_free < n) {
-		lock_give(&depot->lock);
+		weir_lock_give(&depot->lock);
 		return false;
 	}
 	if (stack == NULL) {
@@ -269,7 +269,7 @@ get_from_depot(struct pool *pool, struct stack *stack, void **objs, uint32_t n)
 		depot->refills++;
 	}
 	low = depot->n_free < pool->low_objs && depot->n_promised < pool->max_objs;
-	lock_give(&depot->lock);
+	weir_lock_give(&depot->lock);
 	if (unlikely(low))
 		keeper_wake(pool);
 	return true;
@@ -305,9 +305,9 @@ get_slow(struct pool *pool, struct stack *stack, void **objs, uint32_t n)
 		if (stack != NULL)
 			stack_enter(pool, stack);
 	}
-	lock_take(&pool->depot.lock);
+	weir_lock_take(&pool->depot.lock);
 	pool->depot.refusals++;
-	lock_give(&pool->depot.lock);
+	weir_lock_give(&pool->depot.lock);
 	return -ENOBUFS;
 }
 
@@ -369,7 +369,7 @@ put_slow(struct pool *pool, struct stack *stack, void *const *objs, uint32_t n)
 {
 	uint32_t len, rest;
 
-	lock_take(&pool->depot.lock);
+	weir_lock_take(&pool->depot.lock);
 	if (stack == NULL || n > stack->limit / 2) {
 		depot_put(pool, objs, n);
 	} else {
@@ -386,7 +386,7 @@ put_slow(struct pool *pool, struct stack *stack, void *const *objs, uint32_t n)
 			stack->calm = 0;
 		}
 	}
-	lock_give(&pool->depot.lock);
+	weir_lock_give(&pool->depot.lock);
 	if (stack != NULL)
 		stack_leave(stack);
 	return 0;
