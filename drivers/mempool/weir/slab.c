@@ -210,6 +210,8 @@ slab_grow(struct pool *pool, bool in_datapath)
 	if (slab->n_objs == 0 || !slab_attach(pool, slab, in_datapath))
 		goto fail;
 	unpromise(pool, n - slab->n_objs);
+	if (in_datapath)
+		keeper_wake(pool); /* which has to look after slabs until they are returned */
 	return 0;
 fail:
 	rte_free(slab);

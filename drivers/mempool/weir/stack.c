@@ -49,8 +49,8 @@
 
 /** Flushes without a theft after which a shortened stack may be longer. */
 #define CALM_FLUSHES 64
-/** Times that others may be faster in taking what was stolen or made for us. */
-#define GET_TRIES 8
+/** Times that others may be faster in taking what was stolen for one call. */
+#define THEFTS_MAX 8
 
 /* 0 until first used, so that a fork before EAL starts does no harm. */
 static int32_t self_pid;
@@ -277,11 +277,11 @@ get_from_depot(struct pool *pool, struct stack *stack, void **objs, uint32_t n)
 
 /** Objects are elsewhere, or not yet made. The caller is inside no stack. */
 static bool
-get_more(struct pool *pool, uint32_t n)
+get_more(struct pool *pool, uint32_t n, uint32_t *thefts)
 {
 	uint32_t n_depot = __atomic_load_n(&pool->depot.n_free, __ATOMIC_RELAXED);
 
-	if (n_depot + stacks_count(pool) >= n) {
+	if (n_depot + stacks_count(pool) >= n && ++*thefts <= THEFTS_MAX) {
 		stacks_gather(pool, true);
 		return true;
 	}
@@ -291,16 +291,16 @@ get_more(struct pool *pool, uint32_t n)
 static __rte_noinline __rte_cold int
 get_slow(struct pool *pool, struct stack *stack, void **objs, uint32_t n)
 {
-	uint32_t tries;
-	bool done = false;
+	uint32_t thefts = 0;
+	bool done;
 
-	for (tries = 0;; tries++) {
+	for (;;) {
 		done = get_from_depot(pool, stack, objs, n);
 		if (stack != NULL)
 			stack_leave(stack);
 		if (done)
 			return 0;
-		if (tries == GET_TRIES || !get_more(pool, n))
+		if (!get_more(pool, n, &thefts))
 			break;
 		if (stack != NULL)
 			stack_enter(pool, stack);
