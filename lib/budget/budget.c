@@ -8,6 +8,7 @@
 
 #include "budget.h"
 #include "weir_error.h"
+#include "weir_sanitize.h"
 
 static void
 budget_info(struct weir_object *object, struct rte_tel_data *dict)
@@ -50,6 +51,7 @@ weir_budget_create(const char *name, struct weir_budget *parent, uint64_t limit_
 	struct weir_budget *budget = rte_zmalloc("weir_budget", sizeof(*budget), 0);
 	int rc;
 
+	weir_sanitize_alloc();
 	if (budget == NULL) {
 		rte_errno = -weir_error(ENOMEM, "budget '%s': no memory", name);
 		return NULL;
@@ -82,6 +84,7 @@ weir_budget_free(struct weir_budget *budget)
 	weir_object_remove(&budget_class, &budget->object);
 	if (budget->parent != NULL)
 		__atomic_fetch_sub(&budget->parent->n_children, 1, __ATOMIC_RELAXED);
+	weir_sanitize_free();
 	rte_free(budget);
 	return 0;
 }

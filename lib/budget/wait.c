@@ -70,7 +70,7 @@ line_enter(struct budget_line *line, uint32_t *ticket)
 	if (line->next - line->serving == WEIR_BUDGET_LINE_MAX)
 		rc = -EAGAIN;
 	else
-		*ticket = line->next++;
+		*ticket = __atomic_fetch_add(&line->next, 1, __ATOMIC_SEQ_CST);
 	weir_lock_give(&line->lock);
 	return rc;
 }

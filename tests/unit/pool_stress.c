@@ -2,7 +2,7 @@
 /*
  * Everything at once: lcores and a thread without an lcore get, pass on and put objects
  * of two elastic pools under one host budget, while the limits change; at the end every
- * object and every byte is accounted for. For 2 seconds, or WEIR_STRESS_S.
+ * object and every byte is accounted for. For 2 seconds; for 60 with WEIR_SLOW set.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -11,12 +11,12 @@
 
 #include <rte_cycles.h>
 #include <rte_errno.h>
-#include <rte_launch.h>
+#include <rte_lcore.h>
 #include <rte_malloc.h>
-#include <rte_ring.h>
 
 #include "harness.h"
 #include "weir_budget.h"
+#include "weir_lock.h"
 #include "weir_mempool.h"
 
 #define N_POOLS 2
@@ -24,10 +24,19 @@
 #define OBJ_BYTES 256
 #define HELD_MAX 1500
 #define BULK_MAX 100
+#define PASSED_MAX 1000
+#define N_LCORES 3 /* that register themselves, and are given their stacks late */
+
+/** Objects on their way from one thread to another. */
+struct passed {
+	struct weir_lock lock;
+	uint32_t n;
+	void *objs[PASSED_MAX];
+};
 
 struct storm {
 	struct rte_mempool *pools[N_POOLS];
-	struct rte_ring *passed[N_POOLS];
+	struct passed passed[N_POOLS];
 	uint64_t end;
 	uint64_t gets, refusals;
 	uint32_t stolen_twice; /* objects that two had at once */
@@ -46,11 +55,36 @@ objs_own(struct storm *storm, void **objs, uint32_t n, uint32_t from, uint32_t t
 	}
 }
 
-static int
-storm_main(void *arg)
+static bool
+passed_push(struct passed *passed, void **objs, uint32_t n)
+{
+	bool room;
+
+	weir_lock_take(&passed->lock);
+	room = passed->n + n <= PASSED_MAX;
+	if (room) {
+		memcpy(&passed->objs[passed->n], objs, n * sizeof(*objs));
+		passed->n += n;
+	}
+	weir_lock_give(&passed->lock);
+	return room;
+}
+
+static uint32_t
+passed_pop(struct passed *passed, void **objs, uint32_t n)
+{
+	weir_lock_take(&passed->lock);
+	n = RTE_MIN(n, passed->n);
+	passed->n -= n;
+	memcpy(objs, &passed->objs[passed->n], n * sizeof(*objs));
+	weir_lock_give(&passed->lock);
+	return n;
+}
+
+static void
+storm_run(struct storm *storm)
 {
 	static uint32_t n_started;
-	struct storm *storm = arg;
 	uint32_t self = __atomic_add_fetch(&n_started, 1, __ATOMIC_RELAXED);
 	unsigned int seed = self;
 	void *held[N_POOLS][HELD_MAX];
@@ -81,16 +115,16 @@ storm_main(void *arg)
 			break;
 		case 5: /* pass on */
 			n = RTE_MIN(n, n_held[p]);
-			objs_own(storm, &held[p][n_held[p] - n], n, self, UINT32_MAX);
-			if (rte_ring_enqueue_bulk(storm->passed[p], &held[p][n_held[p] - n], n,
-						  NULL) == n)
-				n_held[p] -= n;
-			else
-				objs_own(storm, &held[p][n_held[p] - n], n, UINT32_MAX, self);
+			n_held[p] -= n;
+			objs_own(storm, &held[p][n_held[p]], n, self, UINT32_MAX);
+			if (passed_push(&storm->passed[p], &held[p][n_held[p]], n))
+				break;
+			objs_own(storm, &held[p][n_held[p]], n, UINT32_MAX, self);
+			n_held[p] += n;
 			break;
 		case 6: /* give back what another took */
-			n = rte_ring_dequeue_burst(storm->passed[p], &held[p][n_held[p]],
-						   RTE_MIN(n, HELD_MAX - n_held[p]), NULL);
+			n = passed_pop(&storm->passed[p], &held[p][n_held[p]],
+				       RTE_MIN(n, HELD_MAX - n_held[p]));
 			objs_own(storm, &held[p][n_held[p]], n, UINT32_MAX, 0);
 			rte_mempool_put_bulk(storm->pools[p], &held[p][n_held[p]], n);
 			break;
@@ -109,13 +143,21 @@ storm_main(void *arg)
 	}
 	__atomic_fetch_add(&storm->gets, gets, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&storm->refusals, refusals, __ATOMIC_RELAXED);
-	return 0;
 }
 
 static void *
 storm_thread(void *arg)
 {
-	storm_main(arg);
+	storm_run(arg);
+	return NULL;
+}
+
+static void *
+storm_lcore(void *arg)
+{
+	assert_int_equal(rte_thread_register(), 0);
+	storm_run(arg);
+	rte_thread_unregister();
 	return NULL;
 }
 
@@ -155,33 +197,32 @@ heap_used(void)
 static void
 storm_leaves_every_byte_accounted_for(void **state)
 {
-	const char *seconds = getenv("WEIR_STRESS_S");
+	const uint64_t seconds = getenv("WEIR_SLOW") != NULL ? 60 : 2;
 	size_t before = heap_used();
 	struct weir_budget *host = weir_budget_create("host", NULL, 3 << 20);
 	struct weir_budget *guest = weir_budget_create("guest", host, 2 << 20);
-	struct storm storm = {0};
+	static struct storm storm;
 	struct weir_mempool_stats stats;
-	pthread_t thread;
+	pthread_t threads[N_LCORES + 1];
 	unsigned int seed = 7;
 	void *obj;
 	int p;
 
 	storm.pools[0] = storm_pool_create("storm0", host, 0);
 	storm.pools[1] = storm_pool_create("storm1", guest, 20);
-	storm.passed[0] = rte_ring_create("passed0", 1024, SOCKET_ID_ANY, 0);
-	storm.passed[1] = rte_ring_create("passed1", 1024, SOCKET_ID_ANY, 0);
-	storm.end = rte_rdtsc() + rte_get_tsc_hz() * (seconds ? strtoul(seconds, NULL, 10) : 2);
-	rte_eal_mp_remote_launch(storm_main, &storm, SKIP_MAIN);
-	pthread_create(&thread, NULL, storm_thread, &storm);
+	storm.end = rte_rdtsc() + rte_get_tsc_hz() * seconds;
+	for (p = 0; p <= N_LCORES; p++)
+		pthread_create(&threads[p], NULL, p < N_LCORES ? storm_lcore : storm_thread,
+			       &storm);
 	while (rte_rdtsc() < storm.end) {
 		weir_budget_set_limit(host, (1 << 20) + rand_r(&seed) % (2 << 20));
 		weir_budget_set_limit(guest, (256 << 10) + rand_r(&seed) % (2 << 20));
 		rte_delay_us_sleep(rand_r(&seed) % 5000);
 	}
-	pthread_join(thread, NULL);
-	rte_eal_mp_wait_lcore();
+	for (p = 0; p <= N_LCORES; p++)
+		pthread_join(threads[p], NULL);
 	for (p = 0; p < N_POOLS; p++) {
-		while (rte_ring_dequeue(storm.passed[p], &obj) == 0) {
+		while (passed_pop(&storm.passed[p], &obj, 1) == 1) {
 			*(uint32_t *)obj = 0;
 			rte_mempool_put(storm.pools[p], obj);
 		}
@@ -196,10 +237,8 @@ storm_leaves_every_byte_accounted_for(void **state)
 	print_message("%lu gets, %lu of them refused\n", storm.gets, storm.refusals);
 	assert_int_equal(storm.stolen_twice, 0);
 	assert_true(storm.gets > storm.refusals);
-	for (p = 0; p < N_POOLS; p++) {
+	for (p = 0; p < N_POOLS; p++)
 		rte_mempool_free(storm.pools[p]);
-		rte_ring_free(storm.passed[p]);
-	}
 	assert_int_equal(weir_budget_used_bytes(host), 0);
 	assert_int_equal(weir_budget_free(guest), 0);
 	assert_int_equal(weir_budget_free(host), 0);

@@ -38,7 +38,7 @@ depot_put(struct pool *pool, void *const *objs, uint32_t n)
 	struct slab *slab;
 	uint32_t i;
 
-	depot->n_free += n;
+	depot_set_free(depot, depot->n_free + n);
 	if (depot->n_slabs == 0) {
 		memcpy(&depot->base[depot->n_base], objs, n * sizeof(*objs));
 		depot->n_base += n;
@@ -92,6 +92,6 @@ depot_take(struct pool *pool, void **objs, uint32_t n)
 	memcpy(objs, &depot->base[depot->n_base], k * sizeof(*objs));
 	if (k < n && depot->n_slabs > 0)
 		k += slabs_take(depot, &objs[k], n - k);
-	depot->n_free -= k;
+	depot_set_free(depot, depot->n_free - k);
 	return k;
 }

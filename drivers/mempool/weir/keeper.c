@@ -148,7 +148,8 @@ keeper_main(void *arg)
 		tick = false;
 		pthread_mutex_lock(&lock);
 		TAILQ_FOREACH(pool, &pools, next)
-			tick |= pool_keep(pool);
+			if (__atomic_load_n(&pool->ready, __ATOMIC_ACQUIRE))
+				tick |= pool_keep(pool);
 		pthread_mutex_unlock(&lock);
 		if (!__atomic_load_n(&stop, __ATOMIC_RELAXED))
 			keeper_sleep(seen, tick);

@@ -26,6 +26,7 @@
 
 #include "pool.h"
 #include "weir_error.h"
+#include "weir_sanitize.h"
 
 WEIR_LOG_REGISTER(pool);
 
@@ -210,6 +211,7 @@ pool_unpay(struct pool *pool)
 static void
 pool_destroy(struct pool *pool)
 {
+	weir_sanitize_free();
 	slabs_free(pool);
 	stacks_free(pool);
 	rte_free(pool->depot.base);
@@ -260,6 +262,7 @@ pool_event(enum rte_mempool_event event, struct rte_mempool *mp, void *arg)
 		if (pool->elastic) {
 			mp->size = pool->max_objs;
 			mp->populated_size = pool->max_objs;
+			__atomic_store_n(&pool->ready, true, __ATOMIC_RELEASE);
 		}
 		break;
 	case RTE_MEMPOOL_EVENT_DESTROY:
@@ -287,6 +290,7 @@ pool_alloc(struct rte_mempool *mp)
 		by_vdev = vdev_conf(mp->socket_id, mp->size, &conf);
 	mp->pool_config = NULL;
 	pool = rte_zmalloc_socket("weir_pool", sizeof(*pool), RTE_CACHE_LINE_SIZE, mp->socket_id);
+	weir_sanitize_alloc();
 	if (pool == NULL)
 		return weir_error(ENOMEM, "pool '%s': no memory", mp->name);
 	/* Of all mempools of the process; once is enough. */
@@ -424,7 +428,7 @@ populate_put(struct pool *pool, void *const *objs, uint32_t n)
 	}
 	weir_lock_take(&pool->depot.lock);
 	depot_put(pool, objs, n);
-	pool->depot.n_objs += n;
+	depot_set_objs(&pool->depot, pool->depot.n_objs + n);
 	pool->depot.n_promised += n;
 	weir_lock_give(&pool->depot.lock);
 	if (pool->check)

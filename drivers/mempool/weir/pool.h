@@ -91,6 +91,7 @@ struct pool {
 	bool asymmetric;   /* see stack.c */
 	bool elastic;	   /* max_objs are more than it was populated with */
 	bool check;	   /* catch double frees and foreign pointers */
+	bool ready;	   /* elastic, and populated: it may grow */
 	bool sized;	   /* populated by one of the library's own functions */
 	bool populating;   /* objects that come are new */
 	bool dying;	   /* the library takes it apart */
@@ -147,6 +148,20 @@ void stacks_gather(struct pool *pool, bool scarce);
 void depot_put(struct pool *pool, void *const *objs, uint32_t n);
 /** At most @p n objects. @return how many */
 uint32_t depot_take(struct pool *pool, void **objs, uint32_t n);
+
+/* Read without the lock where a moment's number will do. */
+
+static inline void
+depot_set_free(struct depot *depot, uint32_t n)
+{
+	__atomic_store_n(&depot->n_free, n, __ATOMIC_RELAXED);
+}
+
+static inline void
+depot_set_objs(struct depot *depot, uint32_t n)
+{
+	__atomic_store_n(&depot->n_objs, n, __ATOMIC_RELAXED);
+}
 
 /* slab.c: the lock is not held */
 

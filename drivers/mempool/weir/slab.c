@@ -21,6 +21,7 @@
 #include <rte_mbuf.h>
 
 #include "pool.h"
+#include "weir_sanitize.h"
 
 /** How long a heap that had nothing is left alone. */
 #define HEAP_RETRY_MS 10
@@ -176,8 +177,8 @@ slab_attach(struct pool *pool, struct slab *slab, bool in_datapath)
 	depot->slabs_free[i / 64] |= RTE_BIT64(i % 64);
 	depot->slabs_end = RTE_MAX(depot->slabs_end, i + 1);
 	depot->n_slabs++;
-	depot->n_free += slab->n_objs;
-	depot->n_objs += slab->n_objs;
+	depot_set_free(depot, depot->n_free + slab->n_objs);
+	depot_set_objs(depot, depot->n_objs + slab->n_objs);
 	depot->grown++;
 	depot->grown_in_datapath += in_datapath;
 	weir_lock_give(&depot->lock);
@@ -200,6 +201,7 @@ slab_grow(struct pool *pool, bool in_datapath)
 	head = RTE_ALIGN_CEIL(sizeof(*slab) + n * sizeof(slab->objs[0]), RTE_CACHE_LINE_SIZE);
 	slab = rte_malloc_socket("weir_slab", head + (size_t)n * pool->obj_bytes,
 				 RTE_CACHE_LINE_SIZE, pool->mp->socket_id);
+	weir_sanitize_alloc();
 	if (slab == NULL) {
 		__atomic_store_n(&pool->heap_retry,
 				 rte_rdtsc() + rte_get_tsc_hz() / 1000 * HEAP_RETRY_MS,
@@ -256,11 +258,12 @@ slab_return(struct pool *pool, uint64_t now)
 	while (depot->slabs_end > 0 && depot->slabs[depot->slabs_end - 1] == NULL)
 		depot->slabs_end--;
 	depot->n_slabs--;
-	depot->n_free -= slab->n_objs;
-	depot->n_objs -= slab->n_objs;
+	depot_set_free(depot, depot->n_free - slab->n_objs);
+	depot_set_objs(depot, depot->n_objs - slab->n_objs);
 	depot->returned++;
 	weir_lock_give(&depot->lock);
 	n = slab->n_objs;
+	weir_sanitize_free();
 	rte_free(slab);
 	unpromise(pool, n);
 	return true;

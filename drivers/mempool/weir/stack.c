@@ -40,12 +40,7 @@
 #include <rte_malloc.h>
 
 #include "pool.h"
-
-#ifdef __has_feature
-#if __has_feature(thread_sanitizer)
-#define __SANITIZE_THREAD__ 1
-#endif
-#endif
+#include "weir_sanitize.h"
 
 /** Flushes without a theft after which a shortened stack may be longer. */
 #define CALM_FLUSHES 64
@@ -66,7 +61,7 @@ stack_self(void)
 bool
 stack_asymmetric(void)
 {
-#ifdef __SANITIZE_THREAD__
+#ifdef WEIR_SANITIZE_THREAD
 	return false;
 #else
 	static int8_t has_membarrier = -1;
@@ -149,6 +144,7 @@ stack_create(struct pool *pool)
 	struct stack *stack = rte_zmalloc_socket("weir_stack", sizeof(*stack), RTE_CACHE_LINE_SIZE,
 						 pool->mp->socket_id);
 
+	weir_sanitize_alloc();
 	if (stack != NULL)
 		stack->limit = pool->stack_limit;
 	return stack;
@@ -285,7 +281,7 @@ get_more(struct pool *pool, uint32_t n, uint32_t *thefts)
 		stacks_gather(pool, true);
 		return true;
 	}
-	return pool->elastic && slab_grow(pool, true) == 0;
+	return __atomic_load_n(&pool->ready, __ATOMIC_ACQUIRE) && slab_grow(pool, true) == 0;
 }
 
 static __rte_noinline __rte_cold int
