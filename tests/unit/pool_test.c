@@ -299,7 +299,8 @@ every_object_can_be_had_from_any_thread(void **state)
 static void
 double_frees_and_foreign_pointers_are_caught(void **state)
 {
-	struct weir_mempool_conf conf = {.populate = 64, .slab_bytes = 16 << 10, .check = true};
+	struct weir_mempool_conf conf = {
+		.populate = 64, .slab_bytes = 16 << 10, .keep_ms = 60000, .check = true};
 	struct rte_mempool *mp = elastic_create("checked", 200, 0, conf);
 	struct weir_mempool_stats stats;
 	void *objs[200], *foreign = &stats;

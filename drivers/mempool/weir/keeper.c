@@ -12,6 +12,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +25,10 @@
 #include "weir_error.h"
 
 #define TICK_MS 5
+/** A pool that has not grown for so long needs less to be ahead. */
+#define CALM_MS 20
+/** More urgent than what else shares its core, where that is allowed. */
+#define NICE (-10)
 /** The stacks are emptied to complete slabs no more often, and seldomer when in vain. */
 #define GATHER_MS_MIN 10
 #define GATHER_MS_MAX 1000
@@ -81,7 +86,8 @@ pool_is_low(struct pool *pool)
 	bool low;
 
 	weir_lock_take(&pool->depot.lock);
-	low = pool->depot.n_free < pool->low_objs && pool->depot.n_promised < pool->max_objs;
+	low = pool->depot.n_free < pool->depot.ahead_objs &&
+	      pool->depot.n_promised < pool->max_objs;
 	weir_lock_give(&pool->depot.lock);
 	return low;
 }
@@ -100,13 +106,31 @@ pool_gather(struct pool *pool, uint64_t now)
 	if (now < pool->gather_at || n_stacks == 0)
 		return false;
 	weir_lock_take(&depot->lock);
-	worth = depot->n_free + n_stacks >= 2 * pool->low_objs + pool->slab_objs;
+	worth = depot->n_free + n_stacks >= depot->ahead_objs + pool->low_objs + pool->slab_objs;
 	weir_lock_give(&depot->lock);
 	if (worth)
 		stacks_gather(pool, false);
 	pool->gather_cycles = RTE_MIN(pool->gather_cycles * 2, ms_cycles(GATHER_MS_MAX));
 	pool->gather_at = now + pool->gather_cycles;
 	return worth;
+}
+
+/** Where the data path was slowed down the thread works further ahead, until it is calm. */
+static void
+pool_calm(struct pool *pool, uint64_t now)
+{
+	struct depot *depot = &pool->depot;
+
+	weir_lock_take(&depot->lock);
+	if (depot->grown != pool->grown_seen) {
+		pool->grown_seen = depot->grown;
+		pool->calm_since = now;
+	} else if (now - pool->calm_since > ms_cycles(CALM_MS) &&
+		   depot->ahead_objs > pool->low_objs) {
+		depot->ahead_objs = RTE_MAX(depot->ahead_objs / 2, pool->low_objs);
+		pool->calm_since = now;
+	}
+	weir_lock_give(&depot->lock);
 }
 
 /** One look after a pool. @return whether it needs another one soon */
@@ -125,6 +149,7 @@ pool_keep(struct pool *pool)
 		}
 		pool->gather_cycles = ms_cycles(GATHER_MS_MIN);
 	}
+	pool_calm(pool, now);
 	if (__atomic_load_n(&pool->depot.n_objs, __ATOMIC_RELAXED) <= pool->kept_objs)
 		return false;
 	do {
@@ -143,6 +168,7 @@ keeper_main(void *arg)
 	uint32_t seen;
 	bool tick;
 
+	(void)setpriority(PRIO_PROCESS, syscall(SYS_gettid), NICE);
 	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
 		seen = __atomic_load_n(&word->requests, __ATOMIC_SEQ_CST);
 		tick = false;

@@ -171,6 +171,7 @@ pool_configure(struct pool *pool, const struct weir_mempool_conf *conf)
 	n = RTE_MAX(n, (uint64_t)(pool->max_objs - pool->first_objs) / (SLABS_MAX / 2) + 1);
 	pool->slab_objs = RTE_MIN(n, pool->max_objs);
 	pool->low_objs = pool->elastic ? RTE_MIN(pool->slab_objs, (pool->kept_objs + 1) / 2) : 0;
+	pool->depot.ahead_objs = pool->low_objs;
 	pool->stack_limit = RTE_MAX(pool->max_objs / 8, STACK_LIMIT_MIN);
 	pool->stack_limit = RTE_MIN(pool->stack_limit, STACK_SIZE);
 	pool->asymmetric = stack_asymmetric();
@@ -386,6 +387,7 @@ pool_make_ordinary(struct pool *pool)
 	keeper_remove(pool);
 	pool->elastic = false;
 	pool->low_objs = 0;
+	pool->depot.ahead_objs = 0;
 	pool->first_objs = pool->max_objs;
 	pool->mp->size = pool->max_objs;
 	return true;

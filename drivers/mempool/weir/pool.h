@@ -67,6 +67,7 @@ struct depot {
 	uint32_t n_objs;     /* that exist, free or not */
 	uint32_t n_promised; /* n_objs, and those being made */
 	uint32_t n_slabs;
+	uint32_t ahead_objs; /* the level under which the memory thread makes more */
 	uint32_t slabs_end;  /* one past the highest index in use */
 	uint64_t paid_bytes; /* reserved from the budget */
 	void **base;	     /* free ones of the memory that the pool was populated with */
@@ -105,7 +106,7 @@ struct pool {
 	uint32_t stack_limit; /* what a stack starts with and grows to */
 	uint32_t obj_bytes;
 	uint32_t slab_objs;
-	uint32_t low_objs; /* the depot's level under which the memory thread grows it */
+	uint32_t low_objs; /* ahead_objs while all is calm */
 	uint64_t keep_cycles;
 	char *base_start, *base_end; /* one chunk whose objects need no second look */
 	void *witness;		     /* see slab.c */
@@ -123,6 +124,7 @@ struct pool {
 	bool shown; /* object is in its class */
 	TAILQ_ENTRY(pool) next;
 	uint64_t gather_at, gather_cycles;
+	uint64_t grown_seen, calm_since;
 };
 
 /* stack.c */

@@ -25,6 +25,8 @@
 
 /** How long a heap that had nothing is left alone. */
 #define HEAP_RETRY_MS 10
+/** The memory thread works no further ahead than so many slabs. */
+#define AHEAD_SLABS_MAX 8
 
 uint64_t
 slab_price(const struct pool *pool, uint32_t n_objs)
@@ -180,7 +182,11 @@ slab_attach(struct pool *pool, struct slab *slab, bool in_datapath)
 	depot_set_free(depot, depot->n_free + slab->n_objs);
 	depot_set_objs(depot, depot->n_objs + slab->n_objs);
 	depot->grown++;
-	depot->grown_in_datapath += in_datapath;
+	if (in_datapath) {
+		depot->grown_in_datapath++;
+		depot->ahead_objs =
+			RTE_MIN(depot->ahead_objs * 2, AHEAD_SLABS_MAX * pool->slab_objs);
+	}
 	weir_lock_give(&depot->lock);
 	return true;
 }
@@ -234,7 +240,7 @@ slab_idle(const struct pool *pool, uint64_t now)
 		if (slab != NULL && slab->n_free == slab->n_objs &&
 		    now - slab->idle_since >= pool->keep_cycles &&
 		    depot->n_objs - slab->n_objs >= pool->kept_objs &&
-		    depot->n_free - slab->n_objs >= 2 * pool->low_objs)
+		    depot->n_free - slab->n_objs >= depot->ahead_objs + pool->low_objs)
 			return slab;
 	}
 	return NULL;

@@ -264,7 +264,7 @@ get_from_depot(struct pool *pool, struct stack *stack, void **objs, uint32_t n)
 		stack_set_len(stack, len);
 		depot->refills++;
 	}
-	low = depot->n_free < pool->low_objs && depot->n_promised < pool->max_objs;
+	low = depot->n_free < depot->ahead_objs && depot->n_promised < pool->max_objs;
 	weir_lock_give(&depot->lock);
 	if (unlikely(low))
 		keeper_wake(pool);
