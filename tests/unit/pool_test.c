@@ -161,7 +161,7 @@ made_becomes(const struct rte_mempool *mp, uint32_t low, uint32_t high)
 	struct weir_mempool_stats stats;
 	int i;
 
-	for (i = 0; i < 3000; i++) {
+	for (i = 0; i < 20000; i++) {
 		assert_int_equal(weir_mempool_stats(mp, &stats), 0);
 		if (stats.made >= low && stats.made <= high)
 			return true;
@@ -176,13 +176,13 @@ idle_slabs_are_kept_for_a_while_and_then_returned(void **state)
 	struct rte_mempool *mp =
 		elastic_create("idle", N_OBJS, 0,
 			       (struct weir_mempool_conf){
-				       .populate = 100, .slab_bytes = 64 << 10, .keep_ms = 300});
+				       .populate = 100, .slab_bytes = 64 << 10, .keep_ms = 1000});
 	struct weir_mempool_stats stats;
 	void *objs[N_OBJS];
 
 	assert_int_equal(rte_mempool_get_bulk(mp, objs, N_OBJS), 0);
 	rte_mempool_put_bulk(mp, objs, N_OBJS);
-	rte_delay_us_sleep(50000);
+	rte_delay_us_sleep(20000);
 	assert_int_equal(weir_mempool_stats(mp, &stats), 0);
 	assert_int_equal(stats.made, N_OBJS);
 	assert_true(made_becomes(mp, 100, 100));
