@@ -431,7 +431,7 @@ populate_put(struct pool *pool, void *const *objs, uint32_t n)
 	weir_lock_take(&pool->depot.lock);
 	depot_put(pool, objs, n);
 	depot_set_objs(&pool->depot, pool->depot.n_objs + n);
-	pool->depot.n_promised += n;
+	depot_set_promised(&pool->depot, pool->depot.n_promised + n);
 	weir_lock_give(&pool->depot.lock);
 	if (pool->check)
 		check_new(pool, objs, n);

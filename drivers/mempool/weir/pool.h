@@ -162,7 +162,13 @@ depot_set_free(struct depot *depot, uint32_t n)
 static inline void
 depot_set_objs(struct depot *depot, uint32_t n)
 {
-	__atomic_store_n(&depot->n_objs, n, __ATOMIC_RELAXED);
+	__atomic_store_n(&depot->n_objs, n, __ATOMIC_RELEASE);
+}
+
+static inline void
+depot_set_promised(struct depot *depot, uint32_t n)
+{
+	__atomic_store_n(&depot->n_promised, n, __ATOMIC_RELEASE);
 }
 
 /* slab.c: the lock is not held */

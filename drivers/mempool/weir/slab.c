@@ -135,7 +135,7 @@ promise(struct pool *pool, uint32_t n, int *rc)
 	if (n > 0 && price > depot->paid_bytes && pool->budget != NULL)
 		*rc = weir_budget_try_reserve(pool->budget, price - depot->paid_bytes);
 	if (*rc == 0) {
-		depot->n_promised += n;
+		depot_set_promised(depot, depot->n_promised + n);
 		depot->paid_bytes = RTE_MAX(price, depot->paid_bytes);
 	}
 	weir_lock_give(&depot->lock);
@@ -152,7 +152,7 @@ unpromise(struct pool *pool, uint32_t n)
 	if (n == 0)
 		return;
 	weir_lock_take(&depot->lock);
-	depot->n_promised -= n;
+	depot_set_promised(depot, depot->n_promised - n);
 	surplus = depot->paid_bytes - slab_price(pool, depot->n_promised);
 	depot->paid_bytes -= surplus;
 	weir_lock_give(&depot->lock);

@@ -271,17 +271,41 @@ get_from_depot(struct pool *pool, struct stack *stack, void **objs, uint32_t n)
 	return true;
 }
 
+/**
+ * What is promised may be in the making just now, by the memory thread or another lcore:
+ * a pool that is paid for it does not refuse it.
+ *
+ * @param made
+ *   Objects there were when it was last looked at.
+ * @return Whether there are others since.
+ */
+static bool
+get_being_made(const struct pool *pool, uint32_t made)
+{
+	const struct depot *depot = &pool->depot;
+	uint32_t spins = 0;
+
+	while (__atomic_load_n(&depot->n_objs, __ATOMIC_ACQUIRE) == made) {
+		if (__atomic_load_n(&depot->n_promised, __ATOMIC_ACQUIRE) <= made)
+			return __atomic_load_n(&depot->n_objs, __ATOMIC_ACQUIRE) != made;
+		weir_lock_relax(&spins);
+	}
+	return true;
+}
+
 /** Objects are elsewhere, or not yet made. The caller is inside no stack. */
 static bool
 get_more(struct pool *pool, uint32_t n, uint32_t *thefts)
 {
+	uint32_t made = __atomic_load_n(&pool->depot.n_objs, __ATOMIC_ACQUIRE);
 	uint32_t n_depot = __atomic_load_n(&pool->depot.n_free, __ATOMIC_RELAXED);
 
 	if (n_depot + stacks_count(pool) >= n && ++*thefts <= THEFTS_MAX) {
 		stacks_gather(pool, true);
 		return true;
 	}
-	return __atomic_load_n(&pool->ready, __ATOMIC_ACQUIRE) && slab_grow(pool, true) == 0;
+	return __atomic_load_n(&pool->ready, __ATOMIC_ACQUIRE) &&
+	       (slab_grow(pool, true) == 0 || get_being_made(pool, made));
 }
 
 static __rte_noinline __rte_cold int
