@@ -238,7 +238,7 @@ slab_idle(const struct pool *pool, uint64_t now)
 	for (i = depot->slabs_end; i-- > 0;) {
 		slab = depot->slabs[i];
 		if (slab != NULL && slab->n_free == slab->n_objs &&
-		    now - slab->idle_since >= pool->keep_cycles &&
+		    now >= slab->idle_since + pool->keep_cycles &&
 		    depot->n_objs - slab->n_objs >= pool->kept_objs &&
 		    depot->n_free - slab->n_objs >= depot->ahead_objs + pool->low_objs)
 			return slab;
