@@ -7,7 +7,7 @@
 #include <rte_bus_vdev.h>
 #include <rte_cycles.h>
 #include <rte_errno.h>
-#include <rte_launch.h>
+#include <rte_lcore.h>
 #include <rte_mbuf.h>
 
 #include "harness.h"
@@ -240,18 +240,34 @@ budget_limits_the_burst_and_not_the_base(void **state)
 	assert_int_equal(weir_budget_free(budget), 0);
 }
 
-static int
-get_and_put(void *arg)
+/** A thread with an lcore of its own, whose stack then has objects. */
+static void *
+lcore_gets_and_puts(void *arg)
 {
 	struct rte_mempool *mp = arg;
 	void *objs[64];
 	int i;
 
+	assert_int_equal(rte_thread_register(), 0);
 	for (i = 0; i < 100; i++) {
 		if (rte_mempool_get_bulk(mp, objs, 1 + i % 64) == 0)
 			rte_mempool_put_bulk(mp, objs, 1 + i % 64);
 	}
-	return 0;
+	rte_thread_unregister();
+	return NULL;
+}
+
+static void
+lcores_get_and_put(struct rte_mempool *mp)
+{
+	pthread_t threads[3];
+	size_t i;
+
+	for (i = 0; i < RTE_DIM(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, lcore_gets_and_puts, mp), 0);
+	for (i = 0; i < RTE_DIM(threads); i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_true(rte_mempool_full(mp));
 }
 
 static void *
@@ -279,13 +295,9 @@ every_object_can_be_had_from_any_thread(void **state)
 
 	assert_int_equal(rte_mempool_set_ops_byname(mp, "weir", NULL), 0);
 	assert_int_equal(rte_mempool_populate_default(mp), N_OBJS);
-	/* Each lcore has some at hand. */
-	rte_eal_mp_remote_launch(get_and_put, mp, CALL_MAIN);
-	rte_eal_mp_wait_lcore();
-	assert_true(rte_mempool_full(mp));
+	lcores_get_and_put(mp);
 	assert_ptr_equal(thread_gets_all(mp), (void *)N_OBJS);
-	rte_eal_mp_remote_launch(get_and_put, mp, CALL_MAIN);
-	rte_eal_mp_wait_lcore();
+	lcores_get_and_put(mp);
 	/* A thread without an lcore. */
 	assert_int_equal(pthread_create(&thread, NULL, thread_gets_all, mp), 0);
 	assert_int_equal(pthread_join(thread, &n), 0);

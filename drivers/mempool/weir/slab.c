@@ -195,7 +195,7 @@ int
 slab_grow(struct pool *pool, bool in_datapath)
 {
 	struct slab *slab = NULL;
-	uint32_t n;
+	uint32_t n, made;
 	size_t head;
 	int rc;
 
@@ -215,13 +215,16 @@ slab_grow(struct pool *pool, bool in_datapath)
 		goto fail;
 	}
 	slab_fill(pool, slab, (char *)slab + head, n);
-	if (slab->n_objs == 0 || !slab_attach(pool, slab, in_datapath))
+	made = slab->n_objs;
+	if (made == 0 || !slab_attach(pool, slab, in_datapath))
 		goto fail;
-	unpromise(pool, n - slab->n_objs);
+	/* From here on the slab may be gone again. */
+	unpromise(pool, n - made);
 	if (in_datapath)
 		keeper_wake(pool); /* which has to look after slabs until they are returned */
 	return 0;
 fail:
+	weir_sanitize_free();
 	rte_free(slab);
 	unpromise(pool, n);
 	return -ENOMEM;
