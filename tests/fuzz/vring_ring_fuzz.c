@@ -198,11 +198,12 @@ world_rx(struct world *w, uint8_t op)
 		break;
 	case 1:
 		n = weir_vring_rx_addresses(w->vr, meta.len, iov, RTE_DIM(iov));
-		for (i = 0; i < n; i++) {
-			memset(iov[i].iov_base, 0x5a, iov[i].iov_len);
+		for (i = 0; i < n; i++)
 			total += iov[i].iov_len;
-		}
 		FUZZ_CLAIM(total <= meta.len && total <= weir_vring_rx_capacity(w->vr));
+		/* The buffer may be the ring itself. */
+		for (i = 0; i < n; i++)
+			memset(iov[i].iov_base, 0x5a, iov[i].iov_len);
 		meta.len = RTE_MAX(total, 14U);
 		if (total >= 14 && weir_vring_rx_write_header(w->vr, &meta) == 0 && op & 0x40)
 			weir_vring_rx_commit(w->vr);
