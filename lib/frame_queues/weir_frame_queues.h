@@ -73,11 +73,11 @@ struct weir_frame_queues {
 	struct weir_wake relay_wake;
 	struct weir_frame_queues_shared *shared;
 
-	/* Control. */
-	bool is_owner; /* created them: frees them, and is their named object */
+	/* Control; written by references that come and go. */
+	bool is_owner __rte_cache_aligned; /* created them: frees them, and is their named object */
 	uint32_t n_refs;
 	struct weir_object object;
-};
+} __rte_cache_aligned;
 
 /** What another process needs to hold the same queues. */
 struct weir_frame_queues_export {
@@ -180,7 +180,7 @@ weir_frame_way_back(enum weir_frame_way way)
  *   Frames taken, a prefix; the rest stays the caller's. To sleep until there is
  *   room, see weir_frame_queues_want_room().
  */
-static inline uint16_t
+static __rte_always_inline uint16_t
 weir_frame_queues_push(const struct weir_frame_queues *fq, enum weir_frame_way way,
 		       struct rte_mbuf *const *frames, uint16_t n)
 {
@@ -200,7 +200,7 @@ weir_frame_queues_push(const struct weir_frame_queues *fq, enum weir_frame_way w
  * @return
  *   Frames set, which are the caller's from here on.
  */
-static inline uint16_t
+static __rte_always_inline uint16_t
 weir_frame_queues_pop(const struct weir_frame_queues *fq, enum weir_frame_way way,
 		      struct rte_mbuf **frames, uint16_t n)
 {
