@@ -4,6 +4,7 @@
 
 #include "endpoint_env.h"
 #include "host_tap.h"
+#include "weir_frame_host.h"
 
 #define TAP_IFACE "weir-test0"
 
@@ -107,6 +108,58 @@ lcores_feed(struct env *env, uint16_t n, uint32_t len)
 	return order.taken;
 }
 
+/** A host side in a thread: reads what the guest sends, and gives it back. */
+static struct weir_frame_host *far_host;
+static pthread_t far_thread;
+static bool far_ends;
+
+static void *
+far_main(void *arg)
+{
+	struct rte_mbuf *frames[PLAIN_BURST];
+	uint16_t n;
+
+	while (!__atomic_load_n(&far_ends, __ATOMIC_RELAXED)) {
+		n = weir_frame_host_receive(far_host, frames, PLAIN_BURST);
+		weir_frame_host_put(far_host, frames, n);
+		if (n == 0)
+			weir_frame_host_wait(far_host, WEIR_FRAME_HOST_FRAMES, -1);
+	}
+	return NULL;
+}
+
+static void
+frames_env_open(struct env *env)
+{
+	far_ends = false;
+	far_host = weir_frame_host_attach("c");
+	plain_check(far_host != NULL);
+	plain_check(pthread_create(&far_thread, NULL, far_main, NULL) == 0);
+}
+
+static void
+frames_env_close(struct env *env)
+{
+	__atomic_store_n(&far_ends, true, __ATOMIC_RELAXED);
+	weir_frame_host_relay(far_host);
+	pthread_join(far_thread, NULL);
+	weir_frame_host_detach(far_host);
+}
+
+static uint16_t
+frames_feed(struct env *env, uint16_t n, uint32_t len)
+{
+	struct rte_mbuf *frames[PLAIN_BURST];
+	uint16_t i;
+
+	n = weir_frame_host_get(far_host, frames, RTE_MIN(n, PLAIN_BURST));
+	for (i = 0; i < n; i++)
+		plain_frame_write((uint8_t *)rte_pktmbuf_append(frames[i], len), len, 0, 0,
+				  ++env->sequence);
+	plain_check(weir_frame_host_send(far_host, frames, n) == n);
+	return n;
+}
+
 struct env envs[] = {
 	{.title = "null", .keys = "type=null,name=c"},
 	{.title = "loopback",
@@ -129,5 +182,10 @@ struct env envs[] = {
 	 .open = tap_env_open,
 	 .close = tap_env_close,
 	 .feed = tap_feed},
+	{.title = "frames",
+	 .keys = "type=frames,name=c",
+	 .open = frames_env_open,
+	 .close = frames_env_close,
+	 .feed = frames_feed},
 	{.title = NULL},
 };

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The owner's part in lending frames.
+ *
+ * Where a frame is that the host side has, nobody keeps book of. There is no need:
+ * all frames are in one array, made once, and when the host side is gone each of
+ * them is home, whatever the rings say.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_errno.h>
+#include <rte_malloc.h>
+
+#include "lease_owner.h"
+#include "weir_error.h"
+#include "weir_log.h"
+
+/* Of the frames there are, in units of a queue's capacity: each queue full, as many lent
+   empty, as many in the hands of the host side. */
+#define FRAMES_PER_CAPACITY 4
+#define CAPACITY_MAX 16384
+
+static struct rte_ring *
+ring_new(const char *name, uint32_t capacity, int numa_node)
+{
+	size_t bytes = rte_ring_get_memsize(rte_align32pow2(capacity + 1));
+	struct rte_ring *ring;
+
+	ring = rte_zmalloc_socket("weir_frame_lease", bytes, RTE_CACHE_LINE_SIZE, numa_node);
+	if (ring != NULL && rte_ring_init(ring, name, capacity,
+					  RING_F_EXACT_SZ | RING_F_SP_ENQ | RING_F_SC_DEQ) != 0) {
+		rte_free(ring);
+		ring = NULL;
+	}
+	return ring;
+}
+
+static void
+lease_destroy(struct weir_frame_lease *lease)
+{
+	if (lease->n_all > 0)
+		rte_pktmbuf_free_bulk(lease->all, lease->n_all);
+	rte_mempool_free(lease->pool);
+	rte_free(lease->done);
+	rte_free(lease->empty);
+	rte_free(lease->shared);
+	weir_frame_queues_unref(lease->fq);
+	free(lease->home);
+	free(lease->all);
+	free(lease);
+}
+
+static int
+lease_memory(struct weir_frame_lease *lease, const struct weir_frame_lease_conf *conf)
+{
+	uint32_t n_all = conf->capacity * FRAMES_PER_CAPACITY;
+	char pool_name[RTE_MEMPOOL_NAMESIZE];
+
+	lease->shared = rte_zmalloc_socket("weir_frame_lease", sizeof(*lease->shared),
+					   RTE_CACHE_LINE_SIZE, conf->numa_node);
+	lease->empty = ring_new("empty", conf->capacity, conf->numa_node);
+	lease->done = ring_new("done", n_all, conf->numa_node);
+	lease->all = calloc(n_all, sizeof(*lease->all));
+	lease->home = calloc(n_all, sizeof(*lease->home));
+	if (lease->shared == NULL || lease->empty == NULL || lease->done == NULL ||
+	    lease->all == NULL || lease->home == NULL)
+		return -ENOMEM;
+	/* The pool is emptied at once: of its driver only that it works is wanted. */
+	snprintf(pool_name, sizeof(pool_name), "fl_%.21s", conf->name);
+	lease->pool = rte_pktmbuf_pool_create_by_ops(pool_name, n_all, 0, 0,
+						     RTE_PKTMBUF_HEADROOM + conf->frame_bytes,
+						     conf->numa_node, "ring_mp_mc");
+	if (lease->pool == NULL)
+		return -rte_errno;
+	if (rte_pktmbuf_alloc_bulk(lease->pool, lease->all, n_all) != 0)
+		return -ENOMEM;
+	lease->n_all = n_all;
+	return 0;
+}
+
+struct weir_frame_lease *
+weir_frame_lease_create(const struct weir_frame_lease_conf *conf)
+{
+	struct weir_frame_lease *lease;
+	int rc;
+
+	if (conf->capacity == 0 || conf->capacity > CAPACITY_MAX) {
+		rte_errno = EINVAL;
+		weir_error(EINVAL, "frames '%s': capacity %u: 1 to %u are allowed", conf->name,
+			   conf->capacity, CAPACITY_MAX);
+		return NULL;
+	}
+	lease = calloc(1, sizeof(*lease));
+	if (lease == NULL) {
+		rte_errno = ENOMEM;
+		return NULL;
+	}
+	lease->conf = *conf;
+	lease->life_fd = -1;
+	lease->fq = weir_frame_queues_create(conf->name, conf->capacity, WEIR_FRAME_QUEUES_SHARED,
+					     conf->numa_node);
+	if (lease->fq == NULL) {
+		free(lease);
+		return NULL;
+	}
+	rc = lease_memory(lease, conf);
+	if (rc != 0) {
+		weir_error(-rc, "frames '%s': no memory for %u frames of %u bytes: %s", conf->name,
+			   conf->capacity * FRAMES_PER_CAPACITY, conf->frame_bytes, strerror(-rc));
+		lease_destroy(lease);
+		rte_errno = -rc;
+		return NULL;
+	}
+	lease->frame_bytes = conf->frame_bytes;
+	lease->n_empty = conf->capacity;
+	memcpy(lease->home, lease->all, lease->n_all * sizeof(*lease->all));
+	lease->n_home = lease->n_all;
+	*lease->shared = (struct lease_shared){
+		.queues = lease->fq->shared,
+		.empty = lease->empty,
+		.done = lease->done,
+		.frame_bytes = conf->frame_bytes,
+	};
+	pthread_mutex_init(&lease->lock, NULL);
+	lease_register(lease);
+	return lease;
+}
+
+void
+weir_frame_lease_free(struct weir_frame_lease *lease)
+{
+	if (lease == NULL)
+		return;
+	weir_frame_queues_begin_shutdown(lease->fq);
+	if (lease_unregister(lease))
+		lease_destroy(lease);
+}
+
+bool
+weir_frame_lease_is_attached(const struct weir_frame_lease *lease)
+{
+	return __atomic_load_n(&lease->attached, __ATOMIC_RELAXED);
+}
+
+void
+weir_frame_lease_set_mtu(struct weir_frame_lease *lease, uint16_t mtu)
+{
+	__atomic_store_n(&lease->shared->mtu, mtu, __ATOMIC_RELAXED);
+	weir_wake_signal(&lease->fq->relay_wake);
+}
+
+void
+weir_frame_lease_stats(const struct weir_frame_lease *lease, struct weir_frame_lease_stats *stats)
+{
+	*stats = (struct weir_frame_lease_stats){
+		.n_frames = lease->n_all,
+		.n_home = __atomic_load_n(&lease->n_home, __ATOMIC_RELAXED),
+		.n_attaches = __atomic_load_n(&lease->n_attaches, __ATOMIC_RELAXED),
+		.n_reclaimed = __atomic_load_n(&lease->n_reclaimed, __ATOMIC_RELAXED),
+	};
+}
+
+const struct weir_frame_queues *
+weir_frame_lease_queues(const struct weir_frame_lease *lease)
+{
+	return lease->fq;
+}
+
+static inline void
+home_set(struct weir_frame_lease *lease, uint32_t n)
+{
+	__atomic_store_n(&lease->n_home, n, __ATOMIC_RELAXED); /* stats read it */
+}
+
+static void
+home_collect(struct weir_frame_lease *lease)
+{
+	home_set(lease, lease->n_home + rte_ring_dequeue_burst(lease->done,
+							       (void **)&lease->home[lease->n_home],
+							       lease->n_all - lease->n_home, NULL));
+}
+
+static void
+lease_disarm(struct weir_frame_lease *lease)
+{
+	lease->armed = false;
+	weir_wake_disarm(&lease->fq->host_wake);
+	if (lease->armed_for_room) {
+		lease->armed_for_room = false;
+		weir_frame_queues_unwant_room(lease->fq, WEIR_GUEST_TO_HOST);
+	}
+}
+
+uint16_t
+weir_frame_lease_take(struct weir_frame_lease *lease, struct rte_mbuf **frames, uint16_t n)
+{
+	if (unlikely(lease->armed))
+		lease_disarm(lease);
+	n = RTE_MIN(n, weir_frame_queues_room(lease->fq, WEIR_GUEST_TO_HOST));
+	if (lease->n_home < n) {
+		home_collect(lease);
+		n = RTE_MIN(n, lease->n_home);
+	}
+	home_set(lease, lease->n_home - n);
+	memcpy(frames, &lease->home[lease->n_home], n * sizeof(*frames));
+	return n;
+}
+
+void
+weir_frame_lease_send(struct weir_frame_lease *lease, struct rte_mbuf **frames, uint16_t n)
+{
+	/* There is room: the lcore is the only one to push. */
+	weir_frame_queues_push(lease->fq, WEIR_GUEST_TO_HOST, frames, n);
+}
+
+void
+weir_frame_lease_untake(struct weir_frame_lease *lease, struct rte_mbuf **frames, uint16_t n)
+{
+	memcpy(&lease->home[lease->n_home], frames, n * sizeof(*frames));
+	home_set(lease, lease->n_home + n);
+}
+
+/** Lend empty frames once half of them are used up. */
+static void
+lease_supply(struct weir_frame_lease *lease)
+{
+	uint32_t n = lease->n_empty - rte_ring_count(lease->empty), i;
+
+	if (likely(n <= lease->n_empty / 2))
+		return;
+	if (lease->n_home < n)
+		home_collect(lease);
+	n = RTE_MIN(n, lease->n_home);
+	for (i = lease->n_home - n; i < lease->n_home; i++)
+		rte_pktmbuf_reset(lease->home[i]);
+	n = rte_ring_enqueue_burst(lease->empty, (void *const *)&lease->home[lease->n_home - n], n,
+				   NULL);
+	home_set(lease, lease->n_home - n);
+	if (n > 0)
+		weir_wake_signal(&lease->fq->guest_wake);
+}
+
+uint16_t
+weir_frame_lease_receive(struct weir_frame_lease *lease, struct rte_mbuf ***frames)
+{
+	if (unlikely(lease->armed))
+		lease_disarm(lease);
+	if (likely(lease->attached))
+		lease_supply(lease);
+	if (lease->n_received == 0) {
+		lease->received_first = 0;
+		lease->n_received = weir_frame_queues_pop(lease->fq, WEIR_HOST_TO_GUEST,
+							  lease->received, LEASE_BURST);
+	}
+	*frames = &lease->received[lease->received_first];
+	return lease->n_received;
+}
+
+void
+weir_frame_lease_consume(struct weir_frame_lease *lease, uint16_t n)
+{
+	memcpy(&lease->home[lease->n_home], &lease->received[lease->received_first],
+	       n * sizeof(lease->received[0]));
+	home_set(lease, lease->n_home + n);
+	lease->received_first += n;
+	lease->n_received -= n;
+}
+
+void
+weir_frame_lease_discard(void *arg)
+{
+	struct weir_frame_lease *lease = arg;
+	struct rte_mbuf **frames;
+	uint16_t n;
+
+	while ((n = weir_frame_lease_receive(lease, &frames)) > 0)
+		weir_frame_lease_consume(lease, n);
+}
+
+static bool
+something_is_ready(const struct weir_frame_lease *lease, bool wants_frames, bool wants_room)
+{
+	if (wants_frames &&
+	    (lease->n_received > 0 || weir_frame_queues_count(lease->fq, WEIR_HOST_TO_GUEST) > 0))
+		return true;
+	return wants_room && weir_frame_queues_room(lease->fq, WEIR_GUEST_TO_HOST) > 0 &&
+	       (lease->n_home > 0 || rte_ring_count(lease->done) > 0);
+}
+
+bool
+weir_frame_lease_is_ready(struct weir_frame_lease *lease, bool wants_frames, bool wants_room,
+			  bool arm)
+{
+	if (something_is_ready(lease, wants_frames, wants_room))
+		return true;
+	if (!arm)
+		return false;
+	if (lease->armed)
+		lease_disarm(lease);
+	if (wants_room)
+		weir_frame_queues_want_room(lease->fq, WEIR_GUEST_TO_HOST);
+	lease->armed_for_room = wants_room;
+	lease->armed = true;
+	weir_wake_arm(&lease->fq->host_wake);
+	if (!something_is_ready(lease, wants_frames, wants_room))
+		return false;
+	lease_disarm(lease);
+	return true;
+}
+
+void
+lease_begin(void *arg)
+{
+	struct weir_frame_lease *lease = arg;
+
+	__atomic_store_n(&lease->attached, true, __ATOMIC_RELAXED);
+	lease_supply(lease);
+}
+
+void
+lease_reclaim(void *arg)
+{
+	struct weir_frame_lease *lease = arg;
+	bool was_shutting_down = weir_frame_queues_is_shutting_down(lease->fq);
+
+	if (lease->armed)
+		lease_disarm(lease);
+	lease->n_received = 0;
+	__atomic_fetch_add(&lease->n_reclaimed, lease->n_all - lease->n_home, __ATOMIC_RELAXED);
+	memcpy(lease->home, lease->all, lease->n_all * sizeof(*lease->all));
+	home_set(lease, lease->n_all);
+	rte_ring_reset(lease->empty);
+	rte_ring_reset(lease->done);
+	weir_frame_queues_reset(lease->fq);
+	if (was_shutting_down)
+		weir_frame_queues_begin_shutdown(lease->fq);
+	__atomic_store_n(&lease->attached, false, __ATOMIC_RELAXED);
+}

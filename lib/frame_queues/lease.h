@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef LEASE_H
+#define LEASE_H
+
+/*
+ * What the two sides of a lease share, and how the host side comes to it.
+ */
+
+#include <stdint.h>
+
+#include "weir_frame_queues.h"
+
+/** In DPDK memory. */
+struct lease_shared {
+	struct weir_frame_queues_shared *queues;
+	struct rte_ring *empty; /* owner to host */
+	struct rte_ring *done;	/* host to owner; has room for every frame there is */
+	uint32_t frame_bytes;
+	uint32_t mtu; /* written by the owner */
+};
+
+/** What an attached host side has got. */
+struct lease_grant {
+	struct lease_shared *shared;
+	int fds[3]; /* of the wakes; new ones, the host side's own */
+};
+
+/*
+ * Its request and the answer, by rte_mp. The request's descriptor is the reading
+ * end of a pipe of which the host side keeps the other: it reads as hung up once
+ * the host side is gone, in whatever way.
+ */
+#define LEASE_MP_NAME "weir_frame_lease"
+
+struct lease_request {
+	char name[WEIR_OBJECT_NAMESIZE];
+};
+
+struct lease_answer {
+	int32_t rc;
+	struct lease_shared *shared;
+	char text[200]; /* of weir_error_text() */
+};
+
+/**
+ * Attach a host side, in the owner's process.
+ *
+ * @param life_fd
+ *   The pipe's reading end; on success the lease's.
+ * @return
+ *   0, or -EAGAIN the previous one is being cleaned up, -ENOENT, -EBUSY, ...
+ */
+int lease_attach(const char *name, int life_fd, struct lease_grant *grant);
+
+#endif
