@@ -21,6 +21,9 @@
 #include "weir_guest.h"
 #include "weir_poller.h"
 
+/* How often guests that broke their rings are looked for. */
+#define TEND_MS 100
+
 struct weir {
 	struct weir_budget *budget;
 	struct weir_pollers *pollers;
@@ -101,6 +104,20 @@ weir_close(struct weir *weir)
 	weir_pollers_stop(weir->pollers);
 }
 
+/** Look after the guests until a signal asks to end; which. */
+static int
+weir_wait(struct weir *weir, const sigset_t *signals)
+{
+	const struct timespec period = {.tv_nsec = TEND_MS * 1000000L};
+	unsigned int i;
+	int caught;
+
+	while ((caught = sigtimedwait(signals, NULL, &period)) < 0)
+		for (i = 0; i < weir->n_guests; i++)
+			weir_guest_tend(weir->guests[i]);
+	return caught;
+}
+
 static int
 weir_serve(const struct options *options, const sigset_t *signals)
 {
@@ -123,7 +140,7 @@ weir_serve(const struct options *options, const sigset_t *signals)
 	       weir.n_endpoints == 1 ? "" : "s");
 	printf("weir: ready\n");
 	fflush(stdout);
-	sigwait(signals, &caught);
+	caught = weir_wait(&weir, signals);
 	printf("weir: %s: ending\n", strsignal(caught));
 	fflush(stdout);
 	weir_close(&weir);

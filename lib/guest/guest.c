@@ -73,7 +73,7 @@ info_features(const struct weir_guest *guest, struct rte_tel_data *dict)
 	rte_tel_data_start_array(list, RTE_TEL_STRING_VAL);
 	for (bit = 0; bit < 64; bit++)
 		if (guest->features & RTE_BIT64(bit))
-			rte_tel_data_add_array_string(list, session_feature_name(bit));
+			rte_tel_data_add_array_string(list, front_end_feature_name(bit));
 	rte_tel_data_add_dict_container(dict, "features", list, 0);
 }
 
@@ -399,6 +399,7 @@ weir_guest_create(const char *text, struct weir_scheduler *scheduler, struct wei
 		guest->numa_node = SOCKET_ID_ANY;
 		snprintf(guest->reason, sizeof(guest->reason), "not started");
 		pthread_mutex_init(&guest->lock, NULL);
+		pthread_mutex_init(&guest->session, NULL);
 		rc = guest_open(guest, keys, host);
 	}
 	weir_keys_free(keys);
@@ -416,16 +417,22 @@ weir_guest_start(struct weir_guest *guest)
 	int rc = socket_check(guest->socket, guest->client);
 
 	if (rc == 0)
-		rc = session_start(guest);
+		rc = front_end_start(guest);
 	if (rc != 0)
 		return weir_error(-rc, "guest '%s': %s", guest->object.name, weir_error_text());
 	return 0;
 }
 
 void
+weir_guest_tend(struct weir_guest *guest)
+{
+	session_tend(guest);
+}
+
+void
 weir_guest_stop(struct weir_guest *guest)
 {
-	session_stop(guest);
+	front_end_stop(guest);
 }
 
 void
@@ -438,6 +445,7 @@ weir_guest_free(struct weir_guest *guest)
 	weir_endpoint_unclaim(guest->endpoint);
 	guest_pools_free(guest);
 	weir_budget_free(guest->budget);
+	pthread_mutex_destroy(&guest->session);
 	pthread_mutex_destroy(&guest->lock);
 	free(guest);
 }

@@ -6,7 +6,8 @@
  * What the files of this room share.
  *
  *   guest.c    keys, life, telemetry
- *   session.c  the vhost library's callbacks: up and down
+ *   front_end.c  what the vhost library tells of the front-end
+ *   session.c  coming up and going down
  *   pair.c     one queue pair's loop between its rings and its queue
  *   engine.c   rings by our own engine, one copy; and the buffer access over them
  *   library.c  rings by the library's burst calls, and the buffer access over them
@@ -110,8 +111,9 @@ struct weir_pair {
 	int call_fd[WEIR_PAIR_WAKE_ENDPOINT];		  /* our own copies; -1 */
 
 	/* The lcore's, from here on. */
-	bool armed_rx;	    /* the guest was asked to kick when it posts buffers */
-	const char *broken; /* why the queue is not used any more; NULL */
+	bool armed_rx;		      /* the guest was asked to kick when it posts buffers */
+	_Atomic(const char *) broken; /* why the pair is not polled any more; NULL */
+	bool restart;		      /* the endpoint asks for new queues */
 	struct pair_stats stats;
 
 	/* Tx: a burst being handed over, and the frames behind the ids out. */
@@ -158,7 +160,9 @@ struct weir_guest {
 
 	bool started; /* the library serves the socket */
 
-	/* Changed on control and vhost threads under the lock, shown by telemetry. */
+	pthread_mutex_t session; /* of coming up and going down */
+
+	/* Changed under the lock as well, shown by telemetry. */
 	pthread_mutex_t lock;
 	enum guest_state state;
 	int vid;			  /* -1: no front-end */
@@ -189,11 +193,17 @@ void guest_set_state(struct weir_guest *guest, enum guest_state state, const cha
 	__attribute__((format(printf, 3, 4)));
 struct weir_guest *guest_of_socket(const char *socket);
 
-/* session.c */
-int session_start(struct weir_guest *guest);
-void session_stop(struct weir_guest *guest);
-const char *session_feature_name(unsigned int bit);
+/* front_end.c */
+int front_end_start(struct weir_guest *guest);
+void front_end_stop(struct weir_guest *guest);
+const char *front_end_feature_name(unsigned int bit);
+
+/* session.c; with guest->session held, but tend, which takes it */
 #define SESSION_FEATURE_LOG_ALL RTE_BIT64(26) /* vhost-user: a live migration is on its way */
+#define SESSION_FEATURE_PACKED RTE_BIT64(34)  /* virtio 1.1, 6: VIRTIO_F_RING_PACKED */
+int session_up(struct weir_guest *guest);
+void session_down(struct weir_guest *guest);
+void session_tend(struct weir_guest *guest);
 
 /* pair.c */
 struct weir_pair *pair_create(struct weir_guest *guest, uint16_t index, int vid);

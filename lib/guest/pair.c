@@ -15,8 +15,12 @@
 static void
 pair_break(struct weir_pair *pair, int error)
 {
-	pair->broken = error == WEIR_QUEUE_RESTART ? "the endpoint asks for a restart"
-						   : "the endpoint is gone";
+	pair->restart = error == WEIR_QUEUE_RESTART;
+	/* Release: the flag. Partner: the acquire in session_tend(). */
+	atomic_store_explicit(&pair->broken,
+			      pair->restart ? "the endpoint asks for a restart"
+					    : "the endpoint is gone",
+			      memory_order_release);
 }
 
 /** Hand pending packets over; packets taken. */
@@ -74,16 +78,15 @@ rx_turn(struct weir_pair *pair)
 	uint16_t ids[PAIR_BURST], done, i;
 	int n;
 
-	if (waiting < PAIR_BURST) {
-		n = queue->ops->rx_poll(queue, &pair->access, ids, PAIR_BURST);
-		if (unlikely(n < 0)) {
-			pair_break(pair, n);
-			return 0;
-		}
-		for (i = 0; i < n; i++)
-			pair->filled[pair->fill_tail++ & (PAIR_RX_IDS - 1)] = ids[i];
-		waiting += n;
+	/* Asked for nothing when much waits, but asked: a queue may have to hand over. */
+	n = queue->ops->rx_poll(queue, &pair->access, ids, waiting < PAIR_BURST ? PAIR_BURST : 0);
+	if (unlikely(n < 0)) {
+		pair_break(pair, n);
+		return 0;
 	}
+	for (i = 0; i < n; i++)
+		pair->filled[pair->fill_tail++ & (PAIR_RX_IDS - 1)] = ids[i];
+	waiting += n;
 	if (waiting == 0 || !atomic_load_explicit(&pair->rx_enabled, memory_order_relaxed))
 		return 0;
 	waiting = RTE_MIN(waiting, (uint32_t)PAIR_BURST);
@@ -100,7 +103,7 @@ rx_turn(struct weir_pair *pair)
 unsigned int
 weir_pair_poll(struct weir_pair *pair)
 {
-	if (unlikely(pair->broken != NULL))
+	if (unlikely(atomic_load_explicit(&pair->broken, memory_order_relaxed) != NULL))
 		return 0;
 	return tx_turn(pair) + rx_turn(pair);
 }

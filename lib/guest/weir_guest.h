@@ -92,6 +92,14 @@ struct weir_guest *weir_guest_create(const char *keys, struct weir_scheduler *sc
 int weir_guest_start(struct weir_guest *guest);
 
 /**
+ * Act on what the lcores found: a guest that broke its rings is taken down with the
+ * reason, an endpoint that asked for it gets its queues made anew.
+ *
+ * A control thread, now and then.
+ */
+void weir_guest_tend(struct weir_guest *guest);
+
+/**
  * Disconnect the front-end and stop serving the socket; its file is removed.
  *
  * Frames of two guests that are patched together lie in each other's hands: stop

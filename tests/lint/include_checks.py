@@ -24,9 +24,9 @@ DOORS = [
     ("rte_ethdev.h", ["drivers/net/port", "app/weir-bench"]),
     ("rte_ring*.h", ["lib/frame_queues", "drivers/net/patch", "app/weir-bench"]),
     ("sys/eventfd.h", ["lib/wake", "lib/budget"]),
-    ("linux/futex.h", ["lib/wake", "lib/budget"]),
+    ("linux/futex.h", ["lib/wake", "lib/budget", "drivers/mempool/weir"]),
     ("sys/epoll.h", ["lib/poller"]),
-    ("rte_eal.h", ["app"]),
+    ("rte_eal.h", ["app", "drivers/mempool/weir", "lib/frame_queues"]),  # which process this is
     ("cmdline*.h", ["app"]),
 ]
 
