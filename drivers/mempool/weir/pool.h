@@ -11,6 +11,8 @@
  *   keeper.c        the memory thread
  *   mempool_weir.c  the mempool library's view: ops, registration, telemetry
  *   vdev.c          configuration on EAL's command line
+ *   order.c         the same drivers under the same numbers in secondary processes
+ *   check.c         the debug option
  *
  * struct pool and what hangs from it live in DPDK's shared memory, because
  * secondary processes use the same pools.
@@ -200,6 +202,13 @@ int keeper_add(struct pool *pool);
 void keeper_remove(struct pool *pool);
 /** The pool runs low. Data path: a system call only when the memory thread sleeps. */
 void keeper_wake(struct pool *pool);
+
+/* order.c */
+
+/** Primary: leave the order of the mempool drivers in shared memory, once. */
+void order_leave(void);
+/** Secondary: put this process's drivers into that order, before it touches a pool. */
+void order_follow(void);
 
 /* vdev.c */
 

@@ -101,8 +101,10 @@ vdev_probe(struct rte_vdev_device *device)
 	int rc;
 
 	/* A secondary process finds the pools as the primary made them. */
-	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY) {
+		order_follow();
 		return 0;
+	}
 	if (n_vdevs == VDEVS_MAX) {
 		rc = weir_error(ENOSPC, "%s: there are %d of its kind already", device->device.name,
 				VDEVS_MAX);
@@ -117,6 +119,7 @@ vdev_probe(struct rte_vdev_device *device)
 	if (rc != 0)
 		goto fail;
 	n_vdevs++;
+	order_leave();
 	return 0;
 fail:
 	WEIR_LOG(pool, ERR, "%s", weir_error_text());
