@@ -44,41 +44,79 @@ ring_available(struct weir_vring *vr, uint32_t n, const bool packed)
 	return RTE_MIN(avail, n);
 }
 
+/**
+ * The available end of a ring in a burst's own hands: what is read again after every
+ * store into guest memory, which may alias it as far as the compiler knows, is
+ * a good part of the work.
+ */
+struct ring_end {
+	const void *descs;
+	const uint16_t *heads; /* split: the available ring's entries */
+	uint32_t size;
+	uint16_t idx;
+	bool wrap;
+};
+
+static __rte_always_inline struct ring_end
+ring_end(const struct weir_vring *vr, const bool packed)
+{
+	return (struct ring_end){
+		.descs = vr->desc,
+		.heads = packed ? NULL : vr->avail->ring,
+		.size = vr->size,
+		.idx = vr->avail_idx,
+		.wrap = vr->avail_wrap,
+	};
+}
+
 /** Fetch the chain at the available position; false when there is none or it breaks the ring. */
 static __rte_always_inline bool
-ring_fetch(struct weir_vring *vr, struct head *head, const bool packed)
+ring_fetch(struct weir_vring *vr, const struct ring_end *end, struct head *head, const bool packed)
 {
 	uint64_t word;
 
 	if (packed) {
-		const struct vring_packed_desc *desc = &vr->ring[vr->avail_idx];
+		const struct vring_packed_desc *desc = end->descs;
 
+		desc += end->idx;
 		/* Pairs with the driver's barrier before it writes flags (2.7.21.3.1). */
 		word = load_acquire_64(&desc->len);
 		head->flags = word >> 48;
 		/* Available: AVAIL is the wrap counter, USED is not (2.7.1). */
-		if (!!(head->flags & VRING_PACKED_AVAIL) != vr->avail_wrap ||
-		    !!(head->flags & VRING_PACKED_USED) == vr->avail_wrap)
+		if ((head->flags & (VRING_PACKED_AVAIL | VRING_PACKED_USED)) !=
+		    (end->wrap ? VRING_PACKED_AVAIL : VRING_PACKED_USED))
 			return false;
 		head->addr = load_64(&desc->addr);
 		head->len = (uint32_t)word;
 		head->id = (uint16_t)(word >> 32);
 	} else {
-		uint16_t index = load_16(&vr->avail->ring[vr->avail_idx & (vr->size - 1)]);
+		const struct vring_desc *desc = end->descs;
+		uint16_t index = load_16(&end->heads[end->idx & (end->size - 1)]);
 
 		/* A head is a descriptor of the table (2.6.6). */
-		if (unlikely(index >= vr->size)) {
+		if (unlikely(index >= end->size)) {
 			vring_fail(vr, WEIR_VRING_HEAD_RANGE);
 			return false;
 		}
-		head->addr = load_64(&vr->desc[index].addr);
-		word = load_64(&vr->desc[index].len);
+		head->addr = load_64(&desc[index].addr);
+		word = load_64(&desc[index].len);
 		head->len = (uint32_t)word;
 		head->flags = (uint16_t)(word >> 32);
 		head->next = (uint16_t)(word >> 48);
 		head->id = index;
 	}
 	return true;
+}
+
+/** Step over one descriptor that is a chain by itself. */
+static __rte_always_inline void
+ring_step(struct ring_end *end, const bool packed)
+{
+	end->idx++;
+	if (packed && end->idx == end->size) {
+		end->idx = 0;
+		end->wrap = !end->wrap;
+	}
 }
 
 /** Step over a chain of @p n_descs descriptors. */

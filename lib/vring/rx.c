@@ -38,7 +38,7 @@ static struct piece
 rx_piece(const struct weir_vring *vr, const struct rx_chain *chain, uint32_t i)
 {
 	if (i == 0)
-		return (struct piece){.addr = chain->addr, .len = chain->len};
+		return (struct piece){.addr = chain->addr, .len = chain->first_len};
 	return vr->pool[(chain->pool + i - 1) & RX_POOL_MASK];
 }
 
@@ -57,7 +57,8 @@ rx_look_chain(struct weir_vring *vr, const struct head *head, struct rx_chain *c
 	}
 	/* What a chain has beyond WEIR_VRING_SEGMENTS_MAX pieces stays unused. */
 	chain->addr = vr->scratch[0].addr;
-	chain->len = vr->scratch[0].len;
+	chain->plain_len = g.n_pieces == 1 ? g.total : 0;
+	chain->first_len = vr->scratch[0].len;
 	chain->total = RTE_MIN(g.total, UINT32_MAX);
 	chain->id = g.id;
 	chain->n_descs = g.n_descs;
@@ -68,52 +69,104 @@ rx_look_chain(struct weir_vring *vr, const struct head *head, struct rx_chain *c
 	return true;
 }
 
+/* Ring descriptors of the chains in the queue. */
+static uint32_t
+rx_descs(const struct weir_vring *vr)
+{
+	uint32_t n = 0, i;
+
+	for (i = 0; i < rx_count(vr); i++)
+		n += rx_chain_at(vr, i)->n_descs;
+	return n;
+}
+
+/* What of a descriptor's flags tells whether the quick way takes it. */
+#define RX_FLAGS (VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)
+
+/*
+ * The quick way: a run of single plain descriptors in the region looked at last.
+ * Returns its length; *special tells that it ended at @p special_head, which was
+ * fetched and needs the slow way.
+ */
+static __rte_always_inline uint32_t
+rx_look_run(struct weir_vring *vr, uint32_t n, struct head *special_head, bool *special,
+	    const bool packed)
+{
+	const uint32_t header_len = vr->header_len, tail = vr->fifo_tail;
+	const uint64_t guest = vr->cache_guest, size = vr->cache_size;
+	uint8_t *const base = vr->cache_host;
+	struct rx_chain *const fifo = vr->fifo;
+	const uint16_t pool = vr->pool_tail;
+	struct ring_end end = ring_end(vr, packed);
+	uint32_t run;
+
+	*special = false;
+	for (run = 0; run < n; run++) {
+		struct rx_chain *chain = &fifo[(tail + run) & RX_FIFO_MASK];
+		struct head head;
+		uint64_t offset;
+		uint8_t *host;
+
+		if (!ring_fetch(vr, &end, &head, packed))
+			break;
+		offset = head.addr - guest;
+		if (unlikely((head.flags & RX_FLAGS) != VRING_DESC_F_WRITE ||
+			     head.len < header_len || offset >= size || head.len > size - offset)) {
+			*special_head = head;
+			*special = true;
+			break;
+		}
+		host = base + offset;
+		rte_prefetch0_write(host);
+		rte_prefetch0_write(host + RTE_CACHE_LINE_SIZE);
+		*chain = (struct rx_chain){
+			.addr = host,
+			.plain_len = head.len,
+			.total = head.len,
+			.first_len = head.len,
+			.id = head.id,
+			.n_descs = 1,
+			.n_pieces = 1,
+			.pool = pool,
+		};
+		ring_step(&end, packed);
+	}
+	vr->avail_idx = end.idx;
+	vr->avail_wrap = end.wrap;
+	vr->fifo_tail = tail + run;
+	return run;
+}
+
 /* Have at least @p want chains in the queue, if the guest has posted them. */
 static __rte_always_inline void
 rx_look(struct weir_vring *vr, uint32_t want, const bool packed)
 {
 	uint32_t n = rx_count(vr);
+	struct rx_chain *chain;
+	struct head head;
+	bool special;
 
 	if (want > WEIR_VRING_CHAINS_MAX)
 		want = WEIR_VRING_CHAINS_MAX;
 	if (n >= want || unlikely(vr->error != WEIR_VRING_OK))
 		return;
-	for (n = ring_available(vr, want - n, packed); n > 0; n--) {
-		struct rx_chain *chain = &vr->fifo[vr->fifo_tail & RX_FIFO_MASK];
-		struct head head;
-		uint8_t *host;
-
-		if (!ring_fetch(vr, &head, packed))
+	n = ring_available(vr, want - n, packed);
+	while (n > 0) {
+		n -= rx_look_run(vr, n, &head, &special, packed);
+		if (!special)
 			break;
-		if (likely((head.flags & (VRING_DESC_F_NEXT | VRING_DESC_F_WRITE |
-					  VRING_DESC_F_INDIRECT)) == VRING_DESC_F_WRITE &&
-			   head.len >= vr->header_len) &&
-		    likely((host = vring_host_cached(vr, head.addr, head.len)) != NULL)) {
-			rte_prefetch0_write(host);
-			rte_prefetch0_write(host + RTE_CACHE_LINE_SIZE);
-			chain->addr = host;
-			chain->len = head.len;
-			chain->total = head.len;
-			chain->id = head.id;
-			chain->n_descs = 1;
-			chain->n_pieces = 1;
-			chain->pool = vr->pool_tail;
-		} else {
-			if (VRING_POOL - (vr->pool_tail - vr->pool_head) < WEIR_VRING_SEGMENTS_MAX)
-				break;
-			if (!rx_look_chain(vr, &head, chain))
-				break;
-		}
-		/* A packed ring has no more descriptors than it has (2.7.17). */
-		if (packed && unlikely(vr->fifo_descs + chain->n_descs > vr->size)) {
-			vring_fail(vr, WEIR_VRING_AVAIL_JUMP);
+		if (VRING_POOL - (vr->pool_tail - vr->pool_head) < WEIR_VRING_SEGMENTS_MAX)
 			break;
-		}
+		chain = &vr->fifo[vr->fifo_tail & RX_FIFO_MASK];
+		if (!rx_look_chain(vr, &head, chain))
+			break;
 		ring_advance(vr, chain->n_descs, packed);
 		vr->fifo_tail++;
-		vr->fifo_descs += chain->n_descs;
-		vr->fifo_bytes += chain->total;
+		n--;
 	}
+	/* A packed ring has no more descriptors than it has (2.7.17). */
+	if (packed && unlikely(rx_count(vr) > vr->size || rx_descs(vr) > vr->size))
+		vring_fail(vr, WEIR_VRING_AVAIL_JUMP);
 }
 
 static void
@@ -133,8 +186,6 @@ rx_use(struct weir_vring *vr, uint32_t len, const bool packed)
 
 	ring_use(vr, chain->id, len, chain->n_descs, packed);
 	vr->pool_head += chain->n_pieces - 1;
-	vr->fifo_descs -= chain->n_descs;
-	vr->fifo_bytes -= chain->total;
 	vr->fifo_head++;
 }
 
@@ -235,9 +286,8 @@ rx_chains_for(struct weir_vring *vr, uint64_t need, int *reason)
 	 * A guest posts more when it gets something, and drivers wait until half of
 	 * the ring is theirs: waiting longer may be waiting for ever.
 	 */
-	*reason = n == WEIR_VRING_CHAINS_MAX || (n > 0 && 2 * vr->fifo_descs >= vr->size)
-			  ? -EMSGSIZE
-			  : -ENOBUFS;
+	*reason = n == WEIR_VRING_CHAINS_MAX || (n > 0 && 2 * rx_descs(vr) >= vr->size) ? -EMSGSIZE
+											: -ENOBUFS;
 	return 0;
 }
 
@@ -335,53 +385,104 @@ rx_write_slow(struct weir_vring *vr, const struct weir_tx_segment *segments)
 	return rx_write(vr, segments, segments->frame_len, &segments->offload);
 }
 
-/* A frame in one piece that claims nothing, into a chain in one piece. */
-static __rte_always_inline bool
-rx_write_plain(struct weir_vring *vr, const struct weir_tx_segment *segment, const bool packed)
+/* n_segments of 1 and no flags and no gso_type, as they lie in a head: see below. */
+#define RX_PLAIN 1U
+
+_Static_assert(offsetof(struct weir_tx_segment, offload) ==
+		       offsetof(struct weir_tx_segment, n_segments) + sizeof(uint16_t),
+	       "n_segments, flags and gso_type are read as one");
+
+/*
+ * The quick way: a run of frames in one piece that claim nothing, into chains in one
+ * piece that are in the queue. Returns its length.
+ */
+static __rte_always_inline uint32_t
+rx_write_run(struct weir_vring *vr, const struct weir_tx_segment *segments, uint32_t n,
+	     const bool packed)
 {
-	const struct rx_chain *chain = rx_chain_at(vr, 0);
-	const uint32_t header_len = vr->header_len;
-	uint32_t len = header_len + segment->frame_len;
-	uint8_t *to = chain->addr;
+	const uint32_t header_len = vr->header_len, head = vr->fifo_head, size = vr->size;
+	const struct rx_chain *const fifo = vr->fifo;
+	struct vring_packed_desc *const ring = vr->ring;
+	struct vring_used_elem *const used = packed ? NULL : vr->used->ring;
+	const uint32_t most = RTE_MIN(n, rx_count(vr));
+	uint64_t flags = vr->used_wrap ? VRING_PACKED_AVAIL | VRING_PACKED_USED : 0;
+	uint32_t idx = vr->used_idx, run;
+	uint64_t bytes = 0;
 
-	if (unlikely(rx_count(vr) == 0 || segment->n_segments != 1 || len > chain->len ||
-		     header_claims(&segment->offload) != 0))
-		return false;
-	*(guest_64 *)to = 0;
-	if (likely(header_len == VRING_HEADER_MAX)) /* csum_offset, then num_buffers */
-		*(guest_32 *)(to + 8) = 1U << 16;
-	else
-		*(guest_16 *)(to + 8) = 0;
-	copy_bytes(to + header_len, segment->addr, segment->frame_len);
-	if (unlikely(vr->log != NULL))
-		dirty_mark(vr, to, len);
-	rx_use(vr, len, packed);
-	vr->stats.rx_packets++;
-	vr->stats.rx_bytes += segment->frame_len;
-	return true;
-}
+	for (run = 0; run < most; run++) {
+		const struct rx_chain *chain = &fifo[(head + run) & RX_FIFO_MASK];
+		const struct weir_tx_segment *segment = &segments[run];
+		uint32_t len = header_len + segment->frame_len;
+		uint8_t *to = chain->addr;
+		uint64_t word;
 
-static __rte_always_inline uint16_t
-rx_write_packets(struct weir_vring *vr, const struct weir_tx_segment *segment, uint16_t n,
-		 const bool packed)
-{
-	uint16_t i;
-	int ret;
-
-	for (i = 0; i < n && likely(vr->error == WEIR_VRING_OK);
-	     i++, segment += segment->n_segments) {
-		if (rx_count(vr) == 0)
-			rx_look(vr, n - i, packed);
-		if (n - i > RX_AHEAD) {
+		if (n - run > RX_AHEAD) {
 			rte_prefetch0(segment[RX_AHEAD].addr);
 			rte_prefetch0((const uint8_t *)segment[RX_AHEAD].addr +
 				      RTE_CACHE_LINE_SIZE);
 		}
-		if (likely(rx_write_plain(vr, segment, packed)))
-			continue;
-		ret = rx_write_slow(vr, segment);
+		if (unlikely(*(const guest_32 *)&segment->n_segments != RX_PLAIN ||
+			     len > chain->plain_len || (packed && chain->n_descs != 1)))
+			break;
+		*(guest_64 *)to = 0;
+		if (likely(header_len == VRING_HEADER_MAX)) /* csum_offset, then num_buffers */
+			*(guest_32 *)(to + 8) = 1U << 16;
+		else
+			*(guest_16 *)(to + 8) = 0;
+		copy_bytes(to + header_len, segment->addr, segment->frame_len);
+		bytes += segment->frame_len;
+		/* As ring_use(). */
+		if (packed) {
+			word = len | (uint64_t)chain->id << 32 | (flags | VRING_DESC_F_WRITE) << 48;
+			if (run == 0 && vr->pending == 0) {
+				vr->first_idx = idx;
+				vr->first_word = word;
+			} else {
+				__atomic_store_n((ring_64 *)(void *)&ring[idx].len, word,
+						 __ATOMIC_RELEASE);
+			}
+			if (++idx == size) {
+				idx = 0;
+				flags ^= VRING_PACKED_AVAIL | VRING_PACKED_USED;
+			}
+		} else {
+			*(guest_64 *)(void *)&used[idx & (size - 1)] = chain->id | (uint64_t)len
+											   << 32;
+			idx++;
+		}
+	}
+	vr->used_idx = idx;
+	vr->used_wrap = flags != 0;
+	vr->pending += run;
+	vr->fifo_head = head + run;
+	vr->stats.rx_packets += run;
+	vr->stats.rx_bytes += bytes;
+	return run;
+}
+
+static __rte_always_inline uint16_t
+rx_write_packets(struct weir_vring *vr, const struct weir_tx_segment *segments, uint16_t n,
+		 const bool packed)
+{
+	uint32_t i = 0, run;
+	int ret;
+
+	while (i < n && likely(vr->error == WEIR_VRING_OK)) {
+		if (rx_count(vr) == 0)
+			rx_look(vr, n - i, packed);
+		/* Who logs pages goes the slow way, where that is done. */
+		if (likely(vr->log == NULL)) {
+			run = rx_write_run(vr, segments, n - i, packed);
+			segments += run;
+			i += run;
+			if (i == n || (run > 0 && rx_count(vr) == 0))
+				continue;
+		}
+		ret = rx_write_slow(vr, segments);
 		if (ret == -ENOBUFS || ret == -EIO)
 			break;
+		segments += segments->n_segments;
+		i++;
 	}
 	return i;
 }
@@ -399,20 +500,19 @@ uint32_t
 weir_vring_rx_capacity(struct weir_vring *vr)
 {
 	const uint64_t most = (uint64_t)WEIR_FRAME_LEN_MAX + vr->header_len;
-	uint32_t want = 1, n;
+	uint64_t have = 0;
+	uint32_t n;
 
-	for (rx_look_any(vr, want); vr->mergeable && vr->fifo_bytes < most; rx_look_any(vr, want)) {
-		n = rx_count(vr);
-		want = 2 * n + 1;
-		rx_look_any(vr, want);
+	for (n = 0; have < most; n++) {
 		if (n == rx_count(vr))
+			rx_look_any(vr, 2 * n + 1);
+		if (vr->error != WEIR_VRING_OK)
+			return 0;
+		if (n == rx_count(vr) || (n > 0 && !vr->mergeable))
 			break;
+		have += rx_chain_at(vr, n)->total;
 	}
-	if (vr->error != WEIR_VRING_OK || rx_count(vr) == 0)
-		return 0;
-	if (!vr->mergeable)
-		return RTE_MIN(most, rx_chain_at(vr, 0)->total) - vr->header_len;
-	return RTE_MIN(most, vr->fifo_bytes) - vr->header_len;
+	return n == 0 ? 0 : RTE_MIN(most, have) - vr->header_len;
 }
 
 unsigned int

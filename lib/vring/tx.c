@@ -164,50 +164,108 @@ tx_look_chain(struct weir_vring *vr, const struct head *head, struct tx_group *g
 	return TX_LOOK_PACKET;
 }
 
+/* What a chain is that the quick way does not take. */
+#define TX_SPECIAL (VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)
+
+/*
+ * The quick way: a run of single plain descriptors in the region looked at last, a
+ * segment each. Returns its length; *special tells that it ended at @p special_head,
+ * which was fetched and needs the slow way.
+ */
+static __rte_always_inline uint32_t
+tx_look_run(struct weir_vring *vr, struct tx_group *group, struct weir_tx_segment *segments,
+	    uint32_t n, struct head *special_head, bool *special, const bool packed)
+{
+	const uint32_t header_len = vr->header_len;
+	const uint64_t guest = vr->cache_guest, size = vr->cache_size;
+	uint8_t *const base = vr->cache_host;
+	struct tx_slot *const slots = vr->slots;
+	const uint16_t *const free_ids = vr->free_ids;
+	const uint8_t **header = &group->header[group->n];
+	struct ring_end end = ring_end(vr, packed);
+	uint32_t run, n_free = vr->n_free;
+
+	*special = false;
+	for (run = 0; run < n; run++) {
+		struct weir_tx_segment *segment = &segments[run];
+		struct head head;
+		uint64_t offset;
+		uint32_t len;
+		uint8_t *host;
+
+		if (!ring_fetch(vr, &end, &head, packed))
+			break;
+		offset = head.addr - guest;
+		len = head.len - header_len;
+		if (unlikely((head.flags & TX_SPECIAL) != 0 ||
+			     len - FRAME_LEN_MIN > WEIR_FRAME_LEN_MAX - FRAME_LEN_MIN ||
+			     offset >= size || head.len > size - offset)) {
+			*special_head = head;
+			*special = true;
+			break;
+		}
+		host = base + offset;
+		rte_prefetch0(host);
+		rte_prefetch0(host + RTE_CACHE_LINE_SIZE);
+		/* As tx_hold(). */
+		if (packed) {
+			if (unlikely(n_free == 0)) {
+				vring_fail(vr, WEIR_VRING_AVAIL_JUMP);
+				break;
+			}
+			segment->id = free_ids[--n_free];
+		} else {
+			if (unlikely(slots[head.id].n_descs != 0)) {
+				vring_fail(vr, WEIR_VRING_HEAD_HELD);
+				break;
+			}
+			segment->id = head.id;
+		}
+		slots[segment->id] = (struct tx_slot){.buffer = head.id, .n_descs = 1};
+		segment->addr = host + header_len;
+		segment->len = len;
+		segment->frame_len = len;
+		segment->n_segments = 1;
+		header[run] = host;
+		ring_step(&end, packed);
+	}
+	if (unlikely(vr->in_order))
+		for (n = 0; n < run; n++)
+			vr->order[(vr->order_head + vr->n_held + n) % vr->size] = segments[n].id;
+	vr->n_free = n_free;
+	vr->n_held += run;
+	vr->avail_idx = end.idx;
+	vr->avail_wrap = end.wrap;
+	return run;
+}
+
 /*
  * First pass: at most @p n chains, of which group->n are packets. Returns the chains
  * consumed; fewer than n when there are no more, or no more fit.
  */
 static __rte_always_inline uint32_t
 tx_look(struct weir_vring *vr, struct tx_group *group, struct weir_tx_segment *segments,
-	uint32_t *n_segments, uint32_t room, uint32_t n, uint32_t *walked, const bool packed)
+	uint32_t room, uint32_t n, uint32_t *walked, const bool packed)
 {
-	const uint32_t header_len = vr->header_len;
-	uint32_t looked;
+	uint32_t looked = 0, n_segments = 0, run, i;
+	enum tx_look look;
+	struct head head;
+	bool special;
 
 	group->n = 0;
 	n = ring_available(vr, n, packed);
-	for (looked = 0; looked < n && *walked < TX_WALK_MAX; looked++) {
-		struct weir_tx_segment *segment = &segments[*n_segments];
-		struct head head;
-		uint8_t *host;
-
-		if (!ring_fetch(vr, &head, packed))
+	while (looked < n && *walked < TX_WALK_MAX && n_segments < room) {
+		run = tx_look_run(vr, group, &segments[n_segments],
+				  RTE_MIN(n - looked, room - n_segments), &head, &special, packed);
+		looked += run;
+		for (i = 0; i < run; i++)
+			group->at[group->n++] = n_segments++;
+		if (!special)
 			break;
-		if (likely((head.flags & (VRING_DESC_F_NEXT | VRING_DESC_F_WRITE |
-					  VRING_DESC_F_INDIRECT)) == 0 &&
-			   head.len - header_len - FRAME_LEN_MIN <=
-				   WEIR_FRAME_LEN_MAX - FRAME_LEN_MIN &&
-			   *n_segments < room) &&
-		    likely((host = vring_host_cached(vr, head.addr, head.len)) != NULL)) {
-			rte_prefetch0(host);
-			rte_prefetch0(host + RTE_CACHE_LINE_SIZE);
-			if (!tx_hold(vr, head.id, 1, &segment->id, packed))
-				break;
-			ring_advance(vr, 1, packed);
-			segment->addr = host + header_len;
-			segment->len = head.len - header_len;
-			segment->frame_len = head.len - header_len;
-			segment->n_segments = 1;
-			group->header[group->n] = host;
-			group->at[group->n++] = (*n_segments)++;
-		} else {
-			enum tx_look look =
-				tx_look_chain(vr, &head, group, segments, n_segments, room, walked);
-
-			if (look == TX_LOOK_NO_ROOM || look == TX_LOOK_BROKEN)
-				break;
-		}
+		look = tx_look_chain(vr, &head, group, segments, &n_segments, room, walked);
+		if (look == TX_LOOK_NO_ROOM || look == TX_LOOK_BROKEN)
+			break;
+		looked++;
 	}
 	return looked;
 }
@@ -251,9 +309,7 @@ tx_take(struct weir_vring *vr, struct weir_tx_segment *segments, uint32_t max_se
 
 	while (n > 0 && likely(vr->error == WEIR_VRING_OK)) {
 		want = RTE_MIN(n, TX_GROUP);
-		n_segments = 0;
-		looked = tx_look(vr, &group, segments, &n_segments, max_segments, want, &walked,
-				 packed);
+		looked = tx_look(vr, &group, segments, max_segments, want, &walked, packed);
 		taken += tx_read_headers(vr, &group, segments, &n_segments, packed);
 		segments += n_segments;
 		max_segments -= n_segments;

@@ -199,7 +199,7 @@ struct weir_vring_base
 weir_vring_stop(struct weir_vring *vr)
 {
 	struct weir_vring_base base;
-	uint32_t i;
+	uint32_t i, n = 0;
 
 	if (vr->is_tx) {
 		for (i = 0; i < vr->size && vr->n_held > 0; i++) {
@@ -209,7 +209,9 @@ weir_vring_stop(struct weir_vring *vr)
 		}
 	} else {
 		weir_vring_rx_commit(vr);
-		vring_rewind(vr, vr->packed ? vr->fifo_descs : vr->fifo_tail - vr->fifo_head);
+		for (i = vr->fifo_head; i != vr->fifo_tail; i++)
+			n += vr->packed ? vr->fifo[i % WEIR_VRING_CHAINS_MAX].n_descs : 1;
+		vring_rewind(vr, n);
 		vr->fifo_tail = vr->fifo_head;
 	}
 	base.avail = vr->avail_idx;

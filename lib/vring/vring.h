@@ -52,13 +52,14 @@ struct piece {
 
 /** A posted rx chain that was looked at and not used yet. */
 struct rx_chain {
-	uint8_t *addr;	   /* first piece */
-	uint32_t len;	   /* of the first piece */
-	uint32_t total;	   /* of all pieces */
-	uint16_t id;	   /* split: head; packed: buffer id */
-	uint16_t n_descs;  /* in the ring itself */
-	uint16_t n_pieces; /* at least 1 */
-	uint16_t pool;	   /* where the second piece lies */
+	uint8_t *addr;	    /* first piece */
+	uint32_t plain_len; /* of a chain in one piece; else 0 */
+	uint32_t total;	    /* of all pieces */
+	uint32_t first_len; /* of the first piece */
+	uint16_t id;	    /* split: head; packed: buffer id */
+	uint16_t n_descs;   /* in the ring itself */
+	uint16_t n_pieces;  /* at least 1 */
+	uint16_t pool;	    /* where the second piece lies */
 };
 
 /** A tx packet that was taken, by id; not held while n_descs is 0. */
@@ -126,8 +127,6 @@ struct weir_vring {
 	uint32_t fifo_tail;
 	uint32_t pool_head;
 	uint32_t pool_tail;
-	uint32_t fifo_descs;
-	uint64_t fifo_bytes;
 	struct rx_chain *fifo; /* WEIR_VRING_CHAINS_MAX */
 	struct piece *pool;    /* VRING_POOL */
 
