@@ -330,15 +330,42 @@ weir_vring_tx_take(struct weir_vring *vr, struct weir_tx_segment *segments, uint
 	return tx_take(vr, segments, max_segments, n_packets, false);
 }
 
+/* Complete @p n packets, named by @p ids, or when that is NULL by their heads. */
 static __rte_always_inline void
-tx_done(struct weir_vring *vr, const uint16_t *ids, uint16_t n, const bool packed)
+tx_done(struct weir_vring *vr, const uint16_t *ids, const struct weir_tx_segment *segments,
+	uint16_t n, const bool packed)
 {
-	uint16_t i;
+	struct vring_used_elem *const used = packed ? NULL : vr->used->ring;
+	struct tx_slot *const slots = vr->slots;
+	const uint32_t size = vr->size;
+	uint16_t idx = vr->used_idx, id;
+	uint32_t done = 0;
 
 	if (unlikely(vr->error != WEIR_VRING_OK))
 		return;
-	for (i = 0; i < n; i++)
-		tx_complete(vr, ids[i], packed);
+	for (; n > 0; n--) {
+		if (ids != NULL) {
+			id = *ids++;
+		} else {
+			id = segments->id;
+			segments += segments->n_segments;
+		}
+		if (packed || vr->in_order || vr->log != NULL) {
+			tx_complete(vr, id, packed);
+			continue;
+		}
+		/* The same for a split ring that most guests have, in registers. */
+		if (unlikely(id >= size || slots[id].n_descs == 0))
+			continue;
+		slots[id].n_descs = 0;
+		*(guest_64 *)(void *)&used[idx++ & (size - 1)] = id;
+		done++;
+	}
+	if (done > 0) {
+		vr->used_idx = idx;
+		vr->pending += done;
+		vr->n_held -= done;
+	}
 	ring_publish(vr, packed);
 }
 
@@ -346,20 +373,9 @@ void
 weir_vring_tx_done(struct weir_vring *vr, const uint16_t *ids, uint16_t n)
 {
 	if (vr->packed)
-		tx_done(vr, ids, n, true);
+		tx_done(vr, ids, NULL, n, true);
 	else
-		tx_done(vr, ids, n, false);
-}
-
-static __rte_always_inline void
-tx_done_packets(struct weir_vring *vr, const struct weir_tx_segment *segments, uint16_t n,
-		const bool packed)
-{
-	if (unlikely(vr->error != WEIR_VRING_OK))
-		return;
-	for (; n > 0; n--, segments += segments->n_segments)
-		tx_complete(vr, segments->id, packed);
-	ring_publish(vr, packed);
+		tx_done(vr, ids, NULL, n, false);
 }
 
 void
@@ -367,9 +383,9 @@ weir_vring_tx_done_packets(struct weir_vring *vr, const struct weir_tx_segment *
 			   uint16_t n_packets)
 {
 	if (vr->packed)
-		tx_done_packets(vr, segments, n_packets, true);
+		tx_done(vr, NULL, segments, n_packets, true);
 	else
-		tx_done_packets(vr, segments, n_packets, false);
+		tx_done(vr, NULL, segments, n_packets, false);
 }
 
 uint32_t
