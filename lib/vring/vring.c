@@ -211,7 +211,8 @@ weir_vring_stop(struct weir_vring *vr)
 		weir_vring_rx_commit(vr);
 		for (i = vr->fifo_head; i != vr->fifo_tail; i++)
 			n += vr->packed ? vr->fifo[i % WEIR_VRING_CHAINS_MAX].n_descs : 1;
-		vring_rewind(vr, n);
+		/* A guest that made more available than there is broke the ring; stay inside. */
+		vring_rewind(vr, vr->packed ? RTE_MIN(n, vr->size) : n);
 		vr->fifo_tail = vr->fifo_head;
 	}
 	base.avail = vr->avail_idx;

@@ -41,6 +41,7 @@ ring_is_stopped(struct ring *ring, bool rx)
 	struct weir_rx_meta meta = {.len = FRAME};
 	struct vring_desc before[SIZE];
 	uint16_t used = ring->driver.used->idx, id;
+	struct weir_vring_base base;
 
 	memcpy(before, ring->driver.desc, sizeof(before));
 	if (rx) {
@@ -59,7 +60,11 @@ ring_is_stopped(struct ring *ring, bool rx)
 	assert_false(weir_vring_should_notify(ring->vr));
 	assert_false(weir_vring_arm(ring->vr));
 	weir_vring_disarm(ring->vr);
-	weir_vring_stop(ring->vr);
+	base = weir_vring_stop(ring->vr);
+	if (ring->driver.packed) {
+		assert_in_range(base.avail & 0x7fff, 0, SIZE - 1);
+		assert_in_range(base.used & 0x7fff, 0, SIZE - 1);
+	}
 	assert_memory_equal(before, ring->driver.desc, sizeof(before));
 	assert_int_equal(ring->driver.used->idx, used);
 }
