@@ -249,7 +249,10 @@ engine_take(struct weir_pair *pair)
 
 	if (unlikely(ring == NULL || pair->n_out > PAIR_TX_IDS - PAIR_BURST))
 		return;
-	n = weir_vring_tx_take(ring, pair->segments, PAIR_TX_SEGMENTS, PAIR_BURST);
+	if (unlikely(rarp_take(pair)))
+		n = 1;
+	else
+		n = weir_vring_tx_take(ring, pair->segments, PAIR_TX_SEGMENTS, PAIR_BURST);
 	if (n == 0) {
 		engine_check(pair, WEIR_PAIR_WAKE_TX);
 		return;
@@ -266,8 +269,15 @@ engine_take(struct weir_pair *pair)
 static void
 engine_done(struct weir_pair *pair, const uint16_t *ids, uint16_t n)
 {
+	uint16_t i;
+
 	pair->n_out -= n;
+	/* The ring ignores an id that it did not give. */
 	weir_vring_tx_done(pair->ring[WEIR_PAIR_WAKE_TX], ids, n);
+	if (unlikely(atomic_load_explicit(&pair->rarp_state, memory_order_relaxed) == RARP_SENT))
+		for (i = 0; i < n; i++)
+			if (ids[i] == RARP_ID)
+				rarp_done(pair);
 	engine_call(pair, WEIR_PAIR_WAKE_TX);
 }
 

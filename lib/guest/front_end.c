@@ -22,6 +22,7 @@
 #include <linux/virtio_net.h>
 
 #include <rte_errno.h>
+#include <rte_ether.h>
 #include <rte_vhost.h>
 
 #include "guest.h"
@@ -150,11 +151,16 @@ enum {
 	MESSAGE_SET_VRING_NUM = 8,
 	MESSAGE_SET_VRING_ADDR = 9,
 	MESSAGE_SET_VRING_BASE = 10,
+	MESSAGE_SEND_RARP = 19,
 };
 
-/* vhost-user, "Message specification"; of the payload, what starts with a ring's index. */
+/* vhost-user, "Message specification"; of the payload, what we look at. */
 struct message {
-	uint32_t request, flags, size, index;
+	uint32_t request, flags, size;
+	union {
+		uint32_t index; /* of a ring */
+		uint8_t mac[RTE_ETHER_ADDR_LEN];
+	};
 };
 
 static bool
@@ -196,12 +202,16 @@ static enum rte_vhost_msg_result
 on_message_after(int vid, void *msg)
 {
 	struct weir_guest *guest = guest_lock_own(vid);
+	const struct message *message = msg;
 
 	if (guest == NULL)
 		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 	if (guest->paused && session_up(guest) != 0)
 		set_failed(guest);
 	guest->paused = false;
+	if (is_up(guest) && message->request == MESSAGE_SEND_RARP &&
+	    message->size >= sizeof(message->mac))
+		session_announce(guest, message->mac);
 	guest_unlock(guest);
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }

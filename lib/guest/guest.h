@@ -13,6 +13,7 @@
  *   library.c  rings by the library's burst calls, and the buffer access over them
  *   offload.c  what the library leaves in an mbuf's ol_flags, to and from metadata
  *   kick.c     the descriptors that guest and back-end wake each other by
+ *   rarp.c     the announcement after a live migration
  *   socket.c   is the socket path usable, stale or in use
  *   numa.c     where the guest's memory lives
  */
@@ -81,6 +82,15 @@ struct pair_stats {
 	uint64_t tx_dropped_too_long;  /* more segments than we hold */
 };
 
+enum rarp_state {
+	RARP_NONE,
+	RARP_ASKED,
+	RARP_SENT,
+};
+
+/* Its tx id: one that no ring has (virtio 1.1, 2.6: at most 32768 descriptors). */
+#define RARP_ID UINT16_MAX
+
 struct weir_pair {
 	struct weir_access access; /* first: the queue hands it back to us */
 
@@ -115,6 +125,10 @@ struct weir_pair {
 	_Atomic(const char *) broken; /* why the pair is not polled any more; NULL */
 	bool restart;		      /* the endpoint asks for new queues */
 	struct pair_stats stats;
+
+	/* The announcement after a migration: see rarp.c. */
+	_Atomic enum rarp_state rarp_state;
+	uint8_t rarp[60]; /* an Ethernet frame at its shortest, without its check sum */
 
 	/* Tx: a burst being handed over, and the frames behind the ids out. */
 	uint32_t seg_first;  /* next segment to hand over */
@@ -203,6 +217,7 @@ const char *front_end_feature_name(unsigned int bit);
 #define SESSION_FEATURE_PACKED RTE_BIT64(34)  /* virtio 1.1, 6: VIRTIO_F_RING_PACKED */
 int session_up(struct weir_guest *guest);
 void session_down(struct weir_guest *guest);
+void session_announce(struct weir_guest *guest, const uint8_t *mac);
 void session_tend(struct weir_guest *guest);
 
 /* pair.c */
@@ -228,6 +243,11 @@ bool offload_fits(const struct weir_offload *offload, uint32_t capabilities);
 /* kick.c */
 void kick_refresh(struct weir_pair *pair, enum weir_pair_wake wake);
 void kick_forget(struct weir_pair *pair);
+
+/* rarp.c */
+void rarp_ask(struct weir_pair *pair, const uint8_t *mac);
+bool rarp_take(struct weir_pair *pair);
+void rarp_done(struct weir_pair *pair);
 
 /* socket.c */
 int socket_check(const char *path, bool client);

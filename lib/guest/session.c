@@ -213,6 +213,22 @@ session_down(struct weir_guest *guest)
 	down_pairs(guest, guest->n_pairs);
 }
 
+static void
+do_nothing(void *arg)
+{
+}
+
+/** Have the network told where @p mac is now. */
+void
+session_announce(struct weir_guest *guest, const uint8_t *mac)
+{
+	struct weir_pair *pair = guest->pairs[0];
+
+	rarp_ask(pair, mac);
+	/* Its lcore may be asleep. */
+	pair->target->run(pair->target, do_nothing, NULL);
+}
+
 /** Why one of the pairs is not polled any more, or NULL. */
 static const char *
 broken_reason(const struct weir_guest *guest, bool *restart)
