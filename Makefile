@@ -4,7 +4,7 @@
 MESON_BUILD = build
 JOBS ?= $(shell nproc)
 
-.PHONY: help install build test test-slow lint format sanitize bench demo clean
+.PHONY: help install build test test-slow lint format sanitize fuzz bench demo clean
 
 help:
 	@echo 'make install    the Debian packages that are missing (as root)'
@@ -15,6 +15,7 @@ help:
 	@echo 'make lint       format, spelling, shell, floors, doors, sizes'
 	@echo 'make format     put all C files in the format'
 	@echo 'make sanitize   the unit tests under the sanitizers'
+	@echo 'make fuzz       each fuzz target for a minute'
 	@echo 'make bench      weir beside its peers; wants huge pages and a quiet machine'
 	@echo 'make clean      remove all build directories'
 
@@ -39,6 +40,9 @@ format: install
 
 sanitize: install
 	scripts/test.sh sanitize
+
+fuzz: install
+	scripts/test.sh fuzz
 
 bench: build
 	tests/perf/loopback.py

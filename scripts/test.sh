@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# scripts/test.sh all|slow|sanitize: build and run, go on after a failure, and say in
+# scripts/test.sh all|slow|sanitize|fuzz: build and run, go on after a failure, and say in
 # the last line `N passed, N failed, N skipped`. A build that fails counts as one failure.
 # Exit code 0 only with nothing failed.
 set -uo pipefail
@@ -12,7 +12,7 @@ logs=()
 broken=()
 
 # A sanitizer's finding must fail the test; DPDK's own, which we cannot mend, are listed.
-supp=$PWD/tests
+supp=$PWD/tests/sanitize
 export ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:exitcode=99"
 export UBSAN_OPTIONS="print_stacktrace=1"
 export LSAN_OPTIONS="suppressions=$supp/lsan.supp:print_suppressions=0"
@@ -82,11 +82,15 @@ slow)
 sanitize)
 	sanitize
 	;;
+fuzz)
+	CC=clang build build-fuzz -Dfuzz=true && run build-fuzz fuzz 3600 --suite fuzz
+	;;
 *)
-	echo "test: '$1': one of all, slow, sanitize is needed" >&2
+	echo "test: '$1': one of all, slow, sanitize, fuzz is needed" >&2
 	exit 2
 	;;
 esac
 
 say "result"
+mkdir -p build
 scripts/count.py --result build/result "${logs[@]}" "${broken[@]/#/broken:}"

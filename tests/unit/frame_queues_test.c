@@ -485,9 +485,13 @@ main(void)
 					  queues_down),
 	};
 
+	int n_failed;
+
 	harness_eal();
 	pool = ledger_create("ledger", POOL_SIZE, 64);
 	if (pool == NULL)
 		return 1;
-	return cmocka_run_group_tests_name("frame_queues", tests, NULL, NULL);
+	n_failed = cmocka_run_group_tests_name("frame_queues", tests, NULL, NULL);
+	rte_mempool_free(pool);
+	return n_failed;
 }
