@@ -101,7 +101,7 @@ void weir_frame_host_put(struct weir_frame_host *host, struct rte_mbuf **frames,
  */
 int weir_frame_host_wait(struct weir_frame_host *host, unsigned int wants, int64_t timeout_us);
 
-/** End the wait there is, or the next one, from any thread: relay threads, timers. */
+/** End the wait there is, or the next one: for relay threads, timers, signal handlers. */
 void weir_frame_host_relay(struct weir_frame_host *host);
 
 #endif
