@@ -65,6 +65,22 @@ last_in_is_first_out(void **state)
 	rte_mempool_free(mp);
 }
 
+static void
+contiguous_blocks_are_single_objects(void **state)
+{
+	struct rte_mempool *mp =
+		rte_pktmbuf_pool_create_by_ops("blocks", N_OBJS, 0, 0, 256, SOCKET_ID_ANY, "weir");
+	struct rte_mempool_info info;
+	void *objs[8];
+
+	assert_int_equal(rte_mempool_ops_get_info(mp, &info), 0);
+	assert_int_equal(info.contig_block_size, 1);
+	assert_int_equal(rte_mempool_get_contig_blocks(mp, objs, 8), 0);
+	assert_int_equal(rte_mempool_in_use_count(mp), 8);
+	rte_mempool_put_bulk(mp, objs, 8);
+	rte_mempool_free(mp);
+}
+
 static int
 budgeted_pool_create(struct weir_budget *budget, struct rte_mempool **mp)
 {
@@ -406,6 +422,7 @@ main(void)
 		cmocka_unit_test(any_program_gets_an_ordinary_pool_by_the_name),
 		cmocka_unit_test(bulk_is_all_or_nothing),
 		cmocka_unit_test(last_in_is_first_out),
+		cmocka_unit_test(contiguous_blocks_are_single_objects),
 		cmocka_unit_test(pool_is_paid_from_its_budget),
 		cmocka_unit_test(burst_objects_are_as_the_programs_callbacks_left_the_others),
 		cmocka_unit_test(idle_slabs_are_kept_for_a_while_and_then_returned),

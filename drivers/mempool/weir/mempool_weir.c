@@ -436,6 +436,17 @@ populate_put(struct pool *pool, void *const *objs, uint32_t n)
 		check_new(pool, objs, n);
 }
 
+/*
+ * Objects of a stack lie anywhere, so that a block of neighbours is one object: programs
+ * that ask for blocks, and for their size first, as they have to, get what they expect.
+ */
+static int
+pool_get_info(const struct rte_mempool *mp, struct rte_mempool_info *info)
+{
+	info->contig_block_size = 1;
+	return 0;
+}
+
 static const struct rte_mempool_ops pool_ops = {
 	.name = WEIR_MEMPOOL_OPS_NAME,
 	.alloc = pool_alloc,
@@ -445,6 +456,8 @@ static const struct rte_mempool_ops pool_ops = {
 	.get_count = pool_get_count,
 	.calc_mem_size = pool_calc_mem_size,
 	.populate = pool_populate,
+	.get_info = pool_get_info,
+	.dequeue_contig_blocks = pool_get,
 };
 
 /** Whether a program that is its own plug-in, or two plug-ins, brought the name already. */
