@@ -12,6 +12,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_log.h>
+#include <rte_malloc.h>
 
 #include "options.h"
 #include "weir_budget.h"
@@ -23,6 +24,8 @@
 
 /* How often guests that broke their rings are looked for. */
 #define TEND_MS 100
+/* Memory is asked for in pieces of this size, to see whether it is there. */
+#define PROBE_BYTES (256 << 10)
 
 struct weir {
 	struct weir_budget *budget;
@@ -54,10 +57,40 @@ say_memory(const struct weir *weir)
 	       weir_budget_used_bytes(weir->budget) / 1048576.0, of);
 }
 
+/**
+ * Whether EAL has, or can get, the memory that the guests were promised. Their frames
+ * are made on need, so that nothing else would tell before a guest is short of them.
+ */
+static int
+check_memory(const struct weir *weir)
+{
+	uint64_t promised = weir_budget_used_bytes(weir->budget);
+	size_t n = promised / PROBE_BYTES + 1, had = 0;
+	void **probes = calloc(n, sizeof(*probes));
+	bool enough;
+
+	if (probes == NULL)
+		return weir_error(ENOMEM, "no memory");
+	while (had < n && (probes[had] = rte_malloc(NULL, PROBE_BYTES, 0)) != NULL)
+		had++;
+	enough = had == n;
+	while (had > 0)
+		rte_free(probes[--had]);
+	free(probes);
+	if (enough)
+		return 0;
+	return weir_error(ENOMEM,
+			  "too little memory: %u guest%s promised %.1f MB of frames, which EAL "
+			  "cannot give: raise -m, or add huge pages",
+			  weir->n_guests, weir->n_guests == 1 ? " was" : "s were",
+			  promised / 1048576.0);
+}
+
 static int
 weir_open(struct weir *weir, const struct options *options)
 {
 	unsigned int i;
+	int rc;
 
 	weir->pollers = weir_pollers_start(options->idle_us);
 	if (weir->pollers == NULL)
@@ -78,10 +111,12 @@ weir_open(struct weir *weir, const struct options *options)
 			return -rte_errno;
 		weir->n_guests++;
 	}
+	rc = check_memory(weir);
+	if (rc != 0)
+		return rc;
 	/* All words are right: only now does anything appear outside. */
 	for (i = 0; i < weir->n_guests; i++) {
-		int rc = weir_guest_start(weir->guests[i]);
-
+		rc = weir_guest_start(weir->guests[i]);
 		if (rc != 0)
 			return rc;
 	}
