@@ -81,7 +81,7 @@ check_memory(const struct weir *weir)
 		return 0;
 	return weir_error(ENOMEM,
 			  "too little memory: %u guest%s promised %.1f MB of frames, which EAL "
-			  "cannot give: raise -m, or add huge pages",
+			  "cannot give: use -m MEGABYTES, or more huge pages",
 			  weir->n_guests, weir->n_guests == 1 ? " was" : "s were",
 			  promised / 1048576.0);
 }

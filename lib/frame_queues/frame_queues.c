@@ -135,7 +135,8 @@ static struct weir_frame_queues *
 hold_new(struct weir_frame_queues_shared *shared)
 {
 	/* Lines of its own, which nobody writes once it is in use. */
-	struct weir_frame_queues *fq = aligned_alloc(alignof(*fq), sizeof(*fq));
+	struct weir_frame_queues *fq =
+		aligned_alloc(alignof(struct weir_frame_queues), sizeof(*fq));
 
 	if (fq != NULL) {
 		memset(fq, 0, sizeof(*fq));
