@@ -38,7 +38,7 @@ def make_image():
 class Guest(process.Process):
     """A guest that is up: the constructor returns when it takes commands."""
 
-    def __init__(self, name, *nics, megabytes=256, slots=0, wait=True):
+    def __init__(self, name, *nics, megabytes=256, slots=0, incoming=None, wait=True):
         make_image()
         self.monitor_path = f"{process.LOGS}/{name}.monitor"
         self.socket_path = f"{process.LOGS}/{name}.agent"
@@ -56,6 +56,8 @@ class Guest(process.Process):
             "-serial", "chardev:agent",
             "-monitor", f"unix:{self.monitor_path},server=on,wait=off",
         ]
+        if incoming:
+            command += ["-incoming", f"unix:{incoming}"]
         for i, nic in enumerate(nics):
             mode = ",server=on" if nic.server else ",reconnect=1"
             # QEMU 7.2 asserts on vhost-user with MSI-X under TCG: vectors=0.
@@ -72,7 +74,7 @@ class Guest(process.Process):
         # Before it boots: what nobody hears is lost.
         self.agent = socket.socket(socket.AF_UNIX)
         wait_for(f"{name}'s serial port", self._connected)
-        if wait:
+        if wait and not incoming:
             self.wait_up()
 
     def _connected(self):
@@ -126,7 +128,7 @@ class Guest(process.Process):
         return self.finish(seconds)
 
     def monitor(self, line):
-        """Type a line at QEMU's monitor, which must have nothing to say to it."""
+        """Type a line at QEMU's monitor, which must not complain; what it says."""
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(10)
             sock.connect(self.monitor_path)
@@ -136,7 +138,19 @@ class Guest(process.Process):
                 said = b""
                 while not said.endswith(b"(qemu) "):
                     said += sock.recv(4096)
-        need(b"rror" not in said, f"{self.name}: '{line}': {said.decode(errors='replace')}")
+        need(b"rror:" not in said, f"{self.name}: '{line}': {said.decode(errors='replace')}")
+        return said.decode(errors="replace")
+
+    def migrate(self, destination, path):
+        """Begin to move to a guest that was started with incoming=path."""
+        wait_for(f"{destination.name} to listen", lambda: os.path.exists(path))
+        self.monitor(f"migrate -d unix:{path}")
+
+    def migrated(self, destination, seconds=60):
+        """Wait until all of it has moved, with what it was asked to run."""
+        wait_for(f"{self.name} to be {destination.name}",
+                 lambda: "status: completed" in self.monitor("info migrate"), seconds)
+        destination.number, destination.command = self.number, self.command
 
     def ping(self, address, count=3):
         self.must(f"ping -c {count} -W 5 {address}", 10 + 6 * count)
