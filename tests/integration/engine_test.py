@@ -3,6 +3,7 @@
 """The ring engine under all that a Linux guest's driver and QEMU do with rings."""
 import hashlib
 import os
+import re
 import socket
 import subprocess
 import threading
@@ -21,23 +22,30 @@ def _ip(*words):
     subprocess.run(["ip", *words], check=True)
 
 
-def _rings(options, megabytes=64, path="engine"):
-    """A guest whose rings have @options: files move both ways, and the path says it served."""
+def _weir_and_guest(options="", queues=1, path="engine"):
+    """A guest behind a tap that has the host's address."""
     weir = Weir("--endpoint", "name=up,type=tap,iface=weir0",
-                "--guest", f"name=g0,socket=/run/weir/g0.sock,endpoint=up,datapath={path}")
+                "--guest", "name=g0,socket=/run/weir/g0.sock,endpoint=up,"
+                           f"queues={queues},datapath={path}")
     _ip("addr", "add", f"{HOST}/24", "dev", "weir0")
     _ip("link", "set", "weir0", "up")
-    guest = Guest("g0", Nic("/run/weir/g0.sock", f"{GUEST}/24", options=options))
-    info = weir.guest("g0")
-    need(info["datapath"] == path, f"the path is {info['datapath']}")
-    tcp.host_to_guest(guest, HOST, megabytes)
-    tcp.guest_to_host(guest, GUEST)
+    options += ",mq=on" if queues > 1 else ""
+    guest = Guest("g0", Nic("/run/weir/g0.sock", f"{GUEST}/24", options=options, queues=queues))
+    need(weir.guest("g0")["datapath"] == path, f"datapath={path} is shown")
     return weir, guest
 
 
+def _rings(options, path="engine"):
+    """Files move both ways over rings that have @options."""
+    weir, guest = _weir_and_guest(options, path=path)
+    tcp.host_to_guest(guest, HOST)
+    tcp.guest_to_host(guest, GUEST)
+    kind = "packed" if "packed=on" in options else "split"
+    need(f"up, {kind} rings" in weir.log(), f"the rings are {kind}")
+
+
 def packed_rings_of_a_linux_guest():
-    weir, _ = _rings(",packed=on")
-    need("packed rings" in weir.log(), "the rings are packed")
+    _rings(",packed=on")
 
 
 def rings_without_event_index_and_indirect_descriptors():
@@ -48,22 +56,37 @@ def rings_without_mergeable_buffers():
     _rings(",mrg_rxbuf=off")
 
 
-def _migrating_pair(options=""):
+def packed_rings_by_the_library():
+    _rings(",packed=on", "library")
+
+
+def rings_without_event_index_and_indirect_descriptors_by_the_library():
+    _rings(",event_idx=off,indirect_desc=off", "library")
+
+
+def rings_without_mergeable_buffers_by_the_library():
+    _rings(",mrg_rxbuf=off", "library")
+
+
+def _migrating_pair(options="", queues=1):
     """weir, a guest and where it will go: two ports of a bridge that has the host's address."""
     weir = Weir("--endpoint", "name=up0,type=tap,iface=weir0",
                 "--endpoint", "name=up1,type=tap,iface=weir1",
-                "--guest", "name=g0,socket=/run/weir/g0.sock,endpoint=up0",
-                "--guest", "name=g1,socket=/run/weir/g1.sock,endpoint=up1")
+                "--guest", f"name=g0,socket=/run/weir/g0.sock,endpoint=up0,queues={queues}",
+                "--guest", f"name=g1,socket=/run/weir/g1.sock,endpoint=up1,queues={queues}")
     _ip("link", "add", "br0", "type", "bridge")
     for port in ("weir0", "weir1"):
         _ip("link", "set", port, "master", "br0", "up")
     _ip("addr", "add", f"{HOST}/24", "dev", "br0")
     _ip("link", "set", "br0", "up")
-    source = Guest("g0", Nic("/run/weir/g0.sock", f"{GUEST}/24", options=options))
+    options += ",mq=on" if queues > 1 else ""
+    source = Guest("g0", Nic("/run/weir/g0.sock", f"{GUEST}/24", options=options, queues=queues))
+    if queues > 1:
+        _all_queue_pairs(source)
     source.ping(HOST, 1)
     need(_port_of_guest() == "weir0", "the guest is behind weir0 first")
-    destination = Guest("g1", Nic("/run/weir/g1.sock", f"{GUEST}/24", options=options),
-                        incoming="/run/test/migration")
+    destination = Guest("g1", Nic("/run/weir/g1.sock", f"{GUEST}/24", options=options,
+                                  queues=queues), incoming="/run/test/migration")
     return weir, source, destination
 
 
@@ -84,8 +107,8 @@ def _migrate(weir, source, destination):
     need(weir.guest("g0")["state"] != "up", "the source's rings have stopped")
 
 
-def live_migration_while_the_guest_receives():
-    weir, source, destination = _migrating_pair()
+def _receives_while_it_migrates(options="", queues=1):
+    weir, source, destination = _migrating_pair(options, queues)
     sha256 = hashlib.sha256()
     moved = threading.Event()
     megabytes = []
@@ -115,8 +138,20 @@ def live_migration_while_the_guest_receives():
     need(weir.guest("g1")["rx_bytes"] > 14 << 20, "the destination's port carried the end of it")
 
 
-def live_migration_while_the_guest_sends():
-    weir, source, destination = _migrating_pair()
+def live_migration_while_the_guest_receives():
+    _receives_while_it_migrates()
+
+
+def live_migration_of_packed_rings_while_the_guest_receives():
+    _receives_while_it_migrates(",packed=on")
+
+
+def live_migration_of_four_queue_pairs_while_the_guest_receives():
+    _receives_while_it_migrates(queues=4)
+
+
+def _sends_while_it_migrates(options="", queues=1):
+    weir, source, destination = _migrating_pair(options, queues)
     sha256 = hashlib.sha256()
     moved = threading.Event()
     megabytes = []
@@ -130,8 +165,9 @@ def live_migration_while_the_guest_sends():
                 if not moved.is_set():
                     time.sleep(0.2)
 
+    tcp.serve(source)
     sent = source.must("dd if=/dev/urandom of=/tmp/data bs=1M count=96 2>/dev/null; "
-                       f"httpd -p {tcp.PORT} -h /tmp; sha256sum </tmp/data").split()[0]
+                       "sha256sum </tmp/data").split()[0]
     thread = threading.Thread(target=receive, daemon=True)
     thread.start()
     wait_for("a transfer", lambda: len(megabytes) >= 4)
@@ -144,6 +180,18 @@ def live_migration_while_the_guest_sends():
     need(weir.guest("g1")["tx_bytes"] > 14 << 20, "the destination's port carried the end of it")
 
 
+def live_migration_while_the_guest_sends():
+    _sends_while_it_migrates()
+
+
+def live_migration_of_packed_rings_while_the_guest_sends():
+    _sends_while_it_migrates(",packed=on")
+
+
+def live_migration_of_four_queue_pairs_while_the_guest_sends():
+    _sends_while_it_migrates(queues=4)
+
+
 def live_migration_of_a_guest_that_cannot_announce_itself():
     weir, source, destination = _migrating_pair(",guest_announce=off")
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(RARP)) as sock:
@@ -153,6 +201,126 @@ def live_migration_of_a_guest_that_cannot_announce_itself():
         frame = sock.recv(2048)
     need(frame[6:12].hex(":") == MAC and frame[12:14] == b"\x80\x35", f"it is a {frame.hex()}")
     destination.ping(HOST)
+
+
+def _all_queue_pairs(guest):
+    """A guest begins with as many as it has processors."""
+    guest.must("ethtool -L eth0 combined 4")
+
+
+class _Traffic:
+    """Eight flows of checked files from a guest, for as long as the claim runs."""
+
+    def __init__(self, guest):
+        tcp.serve(guest)
+        self.sha256 = guest.must("dd if=/dev/urandom of=/tmp/piece bs=1M count=1 2>/dev/null; "
+                                 "sha256sum </tmp/piece").split()[0]
+        self.pieces = 0
+        self.wrong = None
+        for _ in range(8):
+            threading.Thread(target=self._fetch, daemon=True).start()
+
+    def _fetch(self):
+        while not self.wrong:
+            try:
+                with urllib.request.urlopen(f"http://{GUEST}:{tcp.PORT}/piece",
+                                            timeout=30) as answer:
+                    sha256 = hashlib.sha256(answer.read()).hexdigest()
+            except OSError:
+                continue  # a guest in the middle of a reset
+            if sha256 != self.sha256:
+                self.wrong = f"sha256 {self.sha256} was sent, {sha256} came"
+            self.pieces += 1
+
+    def goes_on(self, pieces=16, seconds=40):
+        """Wait for pieces that begin and end from now on."""
+        first = self.pieces + 8
+        wait_for("traffic", lambda: self.wrong or self.pieces >= first + pieces, seconds)
+        need(not self.wrong, self.wrong)
+
+
+def _packets_by_queue(guest, way):
+    text = guest.must("ethtool -S eth0")
+    return [int(n) for n in re.findall(rf"{way}_queue_\d+_packets: (\d+)", text)]
+
+
+def four_queue_pairs_carry_a_transfer():
+    _, guest = _weir_and_guest(queues=4)
+    _all_queue_pairs(guest)
+    tcp.host_to_guest(guest, HOST)
+    tcp.guest_to_host(guest, GUEST)
+    traffic = _Traffic(guest)
+    traffic.goes_on(64)
+    for way in ("rx", "tx"):
+        packets = _packets_by_queue(guest, way)
+        need(len(packets) == 4 and all(packets), f"{way} packets by queue: {packets}")
+
+
+def _queue_pairs_come_and_go(options=""):
+    weir, guest = _weir_and_guest(options, queues=4)
+    traffic = _Traffic(guest)
+    for n in (4, 1, 3, 2, 4, 1, 4):
+        guest.must(f"ethtool -L eth0 combined {n}")
+        traffic.goes_on()
+        pairs = weir.guest("g0")["pairs"].values()
+        need([pair["rx"] for pair in pairs] == ["enabled"] * n + ["disabled"] * (4 - n),
+             f"of four pairs {n} are enabled: {pairs}")
+    guest.ping(HOST)
+
+
+def queue_pairs_come_and_go_under_traffic():
+    _queue_pairs_come_and_go()
+
+
+def packed_queue_pairs_come_and_go_under_traffic():
+    _queue_pairs_come_and_go(",packed=on")
+
+
+def _stops_and_continues(options="", queues=1, rounds=6):
+    weir, guest = _weir_and_guest(options, queues)
+    if queues > 1:
+        _all_queue_pairs(guest)
+    traffic = _Traffic(guest)
+    for _ in range(rounds):
+        traffic.goes_on()
+        guest.monitor("stop")
+        wait_for("the rings to stop", lambda: weir.guest("g0")["state"] == "connected")
+        guest.monitor("cont")
+        wait_for("the rings to go on", lambda: weir.guest("g0")["state"] == "up")
+    traffic.goes_on()
+    guest.ping(HOST)
+
+
+def guest_stops_and_continues_under_traffic():
+    _stops_and_continues()
+
+
+def packed_guest_stops_and_continues_under_traffic():
+    _stops_and_continues(",packed=on", 4, 20)
+
+
+def _resets(options="", queues=1, rounds=5):
+    weir, guest = _weir_and_guest(options, queues)
+    traffic = _Traffic(guest)
+    for _ in range(rounds):
+        if queues > 1:
+            _all_queue_pairs(guest)
+        traffic.goes_on()
+        guest.must("rmmod virtio_net")
+        need(weir.guest("g0")["state"] == "connected", "the rings have stopped")
+        guest.must("insmod /lib/modules/virtio_net.ko; ip link set eth0 up; "
+                   f"ip addr add {GUEST}/24 dev eth0")
+    traffic.goes_on()
+    guest.ping(HOST)
+    need(weir.guest("g0")["ups"] == rounds + 1, "the guest came up each time")
+
+
+def guest_resets_its_device_under_traffic():
+    _resets()
+
+
+def packed_guest_resets_its_device_under_traffic():
+    _resets(",packed=on", 4, 15)
 
 
 main(globals())

@@ -22,7 +22,7 @@ def _report(way, size, seconds):
     print(f"{way}: {size >> 20} MB in {seconds:.2f} s, {size * 8 / seconds / 1e9:.2f} Gbit/s")
 
 
-def _serve(guest):
+def serve(guest):
     """Have a guest offer its /tmp; harmless when it does."""
     guest.must(f"pidof httpd >/dev/null || httpd -p {PORT} -h /tmp")
 
@@ -62,7 +62,7 @@ def guest_to_host(guest, guest_address):
     """The host gets the guest's file, of random bytes; its sha256 is the same here."""
     sha256 = hashlib.sha256()
     size = 0
-    _serve(guest)
+    serve(guest)
     start = time.monotonic()
     with urllib.request.urlopen(f"http://{guest_address}:{PORT}/data", timeout=20) as answer:
         while piece := answer.read(1 << 20):
@@ -75,7 +75,7 @@ def guest_to_host(guest, guest_address):
 def guest_to_guest(sender, receiver, sender_address, megabytes=MEGABYTES):
     """One guest gets random bytes from the other; the sha256 is the same on both."""
     sender.must(f"dd if=/dev/urandom of={PATH} bs=1M count={megabytes}")
-    _serve(sender)
+    serve(sender)
     start = time.monotonic()
     receiver.must("printf 'GET /data HTTP/1.0\\r\\n\\r\\n' | "
                   f"nc {sender_address} {PORT} >/tmp/answer", 90)
