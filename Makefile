@@ -45,7 +45,9 @@ fuzz: install
 	scripts/test.sh fuzz
 
 bench: build
-	tests/perf/loopback.py
+	tests/perf/loopback.py loopback
+	tests/perf/idle.py latency
+	tests/perf/idle.py cpu
 
 demo: build
 	scripts/demo.py
