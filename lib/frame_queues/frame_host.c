@@ -4,10 +4,10 @@
  * what it shares are rings, of which it is the one consumer or the one producer.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,6 +17,9 @@
 #include "lease.h"
 #include "weir_error.h"
 #include "weir_frame_host.h"
+#include "weir_log.h"
+
+WEIR_LOG_DECLARE(frame_queues);
 
 /** While the host side before is being cleaned up. */
 #define ATTACH_TRIES 100
@@ -69,27 +72,24 @@ attach_remote(const char *name, int life_fd, struct lease_grant *grant)
 }
 
 static int
-host_attach(struct weir_frame_host *host, const char *name, int life_fd)
+host_attach(struct weir_frame_host *host, const char *name, int *life_fd)
 {
 	bool is_owner = rte_eal_process_type() == RTE_PROC_PRIMARY;
 	struct weir_frame_queues_export export;
 	struct lease_grant grant;
-	int rc, tries, fd;
+	int rc, tries;
 
 	for (tries = 0; tries < ATTACH_TRIES; tries++) {
-		/* The owner keeps the descriptor it gets: here a copy of ours, there it is one. */
-		fd = is_owner ? fcntl(life_fd, F_DUPFD_CLOEXEC, 0) : life_fd;
-		if (fd < 0)
-			return weir_error(errno, "frames '%s': no descriptor", name);
-		rc = is_owner ? lease_attach(name, fd, &grant) : attach_remote(name, fd, &grant);
-		if (rc != 0 && is_owner)
-			close(fd);
+		rc = is_owner ? lease_attach(name, *life_fd, &grant)
+			      : attach_remote(name, *life_fd, &grant);
 		if (rc != -EAGAIN)
 			break;
 		usleep(ATTACH_PAUSE_MS * 1000);
 	}
 	if (rc != 0)
 		return rc;
+	if (is_owner)
+		*life_fd = -1; /* the lease's now; another process has got a copy */
 	export.shared = grant.shared->queues;
 	memcpy(export.fds, grant.fds, sizeof(export.fds));
 	host->fq = weir_frame_queues_import(&export);
@@ -107,12 +107,13 @@ weir_frame_host_attach(const char *name)
 	struct weir_frame_host *host = calloc(1, sizeof(*host));
 	int life[2], rc;
 
-	if (host == NULL || pipe2(life, O_CLOEXEC) != 0) {
+	if (host == NULL || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, life) != 0) {
 		rc = weir_error(errno, "frames '%s': %s", name, strerror(errno));
 	} else {
-		/* However this fails, the pipe closes and the owner knows. */
-		rc = host_attach(host, name, life[0]);
-		close(life[0]);
+		/* However this fails, the pair closes and the owner knows. */
+		rc = host_attach(host, name, &life[0]);
+		if (life[0] >= 0)
+			close(life[0]);
 		host->life_fd = life[1];
 		if (rc == 0)
 			return host;
@@ -129,7 +130,9 @@ weir_frame_host_detach(struct weir_frame_host *host)
 	if (host == NULL)
 		return;
 	weir_frame_queues_unref(host->fq);
-	/* Last: the owner takes everything back. */
+	/* Last: the owner takes everything back. The byte tells leaving from dying. */
+	if (send(host->life_fd, "", 1, MSG_NOSIGNAL) < 0)
+		WEIR_LOG(frame_queues, DEBUG, "a host side detaches after its owner has gone");
 	close(host->life_fd);
 	free(host);
 }
@@ -188,7 +191,7 @@ is_worth_a_look(const struct weir_frame_host *host, unsigned int wants)
 		weir_frame_queues_count(fq, WEIR_GUEST_TO_HOST) > 0) ||
 	       ((wants & WEIR_FRAME_HOST_ROOM) &&
 		weir_frame_queues_room(fq, WEIR_HOST_TO_GUEST) > 0) ||
-	       ((wants & WEIR_FRAME_HOST_EMPTY) && rte_ring_count(host->empty) > 0) ||
+	       ((wants & WEIR_FRAME_HOST_EMPTY) && weir_frame_ring_count(host->empty) > 0) ||
 	       weir_frame_queues_is_shutting_down(fq);
 }
 

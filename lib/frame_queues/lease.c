@@ -128,12 +128,21 @@ weir_frame_lease_create(const struct weir_frame_lease_conf *conf)
 	return lease;
 }
 
+static void
+lease_begin_shutdown(void *arg)
+{
+	struct weir_frame_lease *lease = arg;
+
+	weir_frame_queues_begin_shutdown(lease->fq);
+}
+
 void
 weir_frame_lease_free(struct weir_frame_lease *lease)
 {
 	if (lease == NULL)
 		return;
-	weir_frame_queues_begin_shutdown(lease->fq);
+	/* Not while a reclaim resets the queues, which would lose it. */
+	lease->conf.run(lease->conf.arg, lease_begin_shutdown, lease);
 	if (lease_unregister(lease))
 		lease_destroy(lease);
 }
@@ -144,11 +153,26 @@ weir_frame_lease_is_attached(const struct weir_frame_lease *lease)
 	return __atomic_load_n(&lease->attached, __ATOMIC_RELAXED);
 }
 
+struct mtu_order {
+	struct weir_frame_lease *lease;
+	uint16_t mtu;
+};
+
+static void
+mtu_set(void *arg)
+{
+	struct mtu_order *order = arg;
+
+	__atomic_store_n(&order->lease->shared->mtu, order->mtu, __ATOMIC_RELAXED);
+	weir_wake_signal(&order->lease->fq->guest_wake);
+}
+
 void
 weir_frame_lease_set_mtu(struct weir_frame_lease *lease, uint16_t mtu)
 {
-	__atomic_store_n(&lease->shared->mtu, mtu, __ATOMIC_RELAXED);
-	weir_wake_signal(&lease->fq->relay_wake);
+	struct mtu_order order = {.lease = lease, .mtu = mtu};
+
+	lease->conf.run(lease->conf.arg, mtu_set, &order);
 }
 
 void
@@ -226,7 +250,7 @@ weir_frame_lease_untake(struct weir_frame_lease *lease, struct rte_mbuf **frames
 static void
 lease_supply(struct weir_frame_lease *lease)
 {
-	uint32_t n = lease->n_empty - rte_ring_count(lease->empty), i;
+	uint32_t n = lease->n_empty - weir_frame_ring_count(lease->empty), i;
 
 	if (likely(n <= lease->n_empty / 2))
 		return;
@@ -286,7 +310,7 @@ something_is_ready(const struct weir_frame_lease *lease, bool wants_frames, bool
 	    (lease->n_received > 0 || weir_frame_queues_count(lease->fq, WEIR_HOST_TO_GUEST) > 0))
 		return true;
 	return wants_room && weir_frame_queues_room(lease->fq, WEIR_GUEST_TO_HOST) > 0 &&
-	       (lease->n_home > 0 || rte_ring_count(lease->done) > 0);
+	       (lease->n_home > 0 || weir_frame_ring_count(lease->done) > 0);
 }
 
 bool

@@ -26,9 +26,9 @@ struct lease_grant {
 };
 
 /*
- * Its request and the answer, by rte_mp. The request's descriptor is the reading
- * end of a pipe of which the host side keeps the other: it reads as hung up once
- * the host side is gone, in whatever way.
+ * Its request and the answer, by rte_mp. The request's descriptor is one
+ * end of a pair of sockets of which the host side keeps the other: it reads as hung
+ * up once the host side is gone, in whatever way.
  */
 #define LEASE_MP_NAME "weir_frame_lease"
 
@@ -46,7 +46,7 @@ struct lease_answer {
  * Attach a host side, in the owner's process.
  *
  * @param life_fd
- *   The pipe's reading end; on success the lease's.
+ *   One end of the pair; on success the lease's.
  * @return
  *   0, or -EAGAIN the previous one is being cleaned up, -ENOENT, -EBUSY, ...
  */

@@ -3,7 +3,7 @@
  * How a host side comes and goes, on the owner's side.
  *
  * It comes by a request over DPDK's channel between processes (rte_mp), or by a call
- * in the same process. It goes when its end of a pipe closes, which the kernel
+ * in the same process. It goes when its end of a pair of sockets closes, which the kernel
  * sees to in every case; a process id would not do, since a process may be in
  * another container. One thread an attached host side waits for that.
  */
@@ -49,17 +49,21 @@ watcher_main(void *arg)
 {
 	struct weir_frame_lease *lease = arg;
 	struct pollfd fds[2] = {{.fd = lease->life_fd}, {.fd = lease->leave_fds[0]}};
+	bool has_said;
+	char byte;
 
 	while (poll(fds, 2, -1) < 0 && errno == EINTR)
 		;
 	if (fds[0].revents == 0 && !is_hung_up(lease->life_fd, LEAVE_MS))
 		return NULL;
+	has_said = read(lease->life_fd, &byte, sizeof(byte)) == sizeof(byte);
 	lease->conf.run(lease->conf.arg, lease_reclaim, lease);
 	pthread_mutex_lock(&lease->lock);
 	close(lease->life_fd);
 	lease->life_fd = -1;
 	pthread_mutex_unlock(&lease->lock);
-	WEIR_LOG(frame_queues, INFO, "the host side of '%s' has gone", lease->conf.name);
+	WEIR_LOG(frame_queues, INFO, "the host side of '%s' has %s", lease->conf.name,
+		 has_said ? "detached" : "gone without detaching");
 	return NULL;
 }
 

@@ -65,7 +65,7 @@ bool weir_frame_lease_is_attached(const struct weir_frame_lease *lease);
 /** Drop what the host side has sent so far. @p lease is one; for conf.run. */
 void weir_frame_lease_discard(void *lease);
 
-/** Tell the host side the guest's MTU; 0: no guest is there. Control threads. */
+/** Tell the host side the guest's MTU; 0: no guest is there. Control threads; by conf.run. */
 void weir_frame_lease_set_mtu(struct weir_frame_lease *lease, uint16_t mtu);
 
 struct weir_frame_lease_stats {

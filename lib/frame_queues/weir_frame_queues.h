@@ -235,16 +235,25 @@ weir_frame_queues_unwant_room(const struct weir_frame_queues *fq, enum weir_fram
 	__atomic_fetch_sub(&fq->shared->n_wanting_room[way], 1, __ATOMIC_RELAXED);
 }
 
-/** Frames waiting. Any thread; exact for a side while the other is still. */
+/**
+ * Frames in a ring: as rte_ring_count(), which reads what other threads write
+ * without saying so to the compiler.
+ */
 static inline uint32_t
-weir_frame_queues_count(const struct weir_frame_queues *fq, enum weir_frame_way way)
+weir_frame_ring_count(const struct rte_ring *ring)
 {
-	const struct rte_ring *ring = fq->ring[way];
 	uint32_t cons = __atomic_load_n(&ring->cons.tail, __ATOMIC_ACQUIRE);
 	uint32_t prod = __atomic_load_n(&ring->prod.tail, __ATOMIC_ACQUIRE);
 	uint32_t count = (prod - cons) & ring->mask;
 
 	return RTE_MIN(count, ring->capacity);
+}
+
+/** Frames waiting. Any thread; exact for a side while the other is still. */
+static inline uint32_t
+weir_frame_queues_count(const struct weir_frame_queues *fq, enum weir_frame_way way)
+{
+	return weir_frame_ring_count(fq->ring[way]);
 }
 
 /** Frames that a push takes now, at least, on the way's pushing side. */

@@ -143,6 +143,8 @@ frames_env_close(struct env *env)
 	__atomic_store_n(&far_ends, true, __ATOMIC_RELAXED);
 	weir_frame_host_relay(far_host);
 	pthread_join(far_thread, NULL);
+	/* From here on the queue's lcore is whoever cleans up behind the far end. */
+	env->guest->queues[0]->ops->update_target(env->guest->queues[0]);
 	weir_frame_host_detach(far_host);
 }
 

@@ -16,7 +16,7 @@
 #define FRAME_BYTES 128
 #define PATIENCE_MS 10000
 
-/* The lcore is whoever holds this. */
+/* The lcore is whoever holds this: the test, but while it waits for others. */
 static pthread_mutex_t lcore = PTHREAD_MUTEX_INITIALIZER;
 
 static void
@@ -37,12 +37,14 @@ lease_up(void **state)
 		.numa_node = SOCKET_ID_ANY,
 		.run = lcore_run,
 	});
+	pthread_mutex_lock(&lcore);
 	return *state != NULL ? 0 : -1;
 }
 
 static int
 lease_down(void **state)
 {
+	pthread_mutex_unlock(&lcore);
 	weir_frame_lease_free(*state);
 	return 0;
 }
@@ -53,18 +55,32 @@ wait_for_all_frames_home(struct weir_frame_lease *lease)
 	struct weir_frame_lease_stats stats;
 	int ms;
 
+	pthread_mutex_unlock(&lcore);
 	for (ms = 0; ms < PATIENCE_MS && weir_frame_lease_is_attached(lease); ms++)
 		usleep(1000);
+	pthread_mutex_lock(&lcore);
 	assert_false(weir_frame_lease_is_attached(lease));
 	weir_frame_lease_stats(lease, &stats);
 	assert_int_equal(stats.n_frames, N_FRAMES);
 	assert_int_equal(stats.n_home, N_FRAMES);
 }
 
+/* On a thread that is not the lcore. */
+static struct weir_frame_host *
+attach_to(const char *name)
+{
+	struct weir_frame_host *host;
+
+	pthread_mutex_unlock(&lcore);
+	host = weir_frame_host_attach(name);
+	pthread_mutex_lock(&lcore);
+	return host;
+}
+
 static struct weir_frame_host *
 attach(void)
 {
-	struct weir_frame_host *host = weir_frame_host_attach("l");
+	struct weir_frame_host *host = attach_to("l");
 
 	if (host == NULL)
 		print_message("%s\n", weir_error_text());
@@ -177,9 +193,9 @@ only_one_attaches_at_a_time(void **state)
 	struct weir_frame_lease *lease = *state;
 	struct weir_frame_host *host = attach();
 
-	assert_null(weir_frame_host_attach("l"));
+	assert_null(attach_to("l"));
 	assert_int_equal(rte_errno, EBUSY);
-	assert_null(weir_frame_host_attach("m"));
+	assert_null(attach_to("m"));
 	assert_int_equal(rte_errno, ENOENT);
 	assert_string_equal(weir_error_text(), "no endpoint of type frames is named 'm'");
 	weir_frame_host_detach(host);
@@ -259,6 +275,7 @@ far_ends_come_and_go_at_any_moment(void **state)
 	int ms = 0;
 
 	assert_int_equal(pthread_create(&far, NULL, far_main, &ends), 0);
+	pthread_mutex_unlock(&lcore);
 	do {
 		pthread_mutex_lock(&lcore);
 		if (weir_frame_lease_is_attached(lease))
@@ -272,6 +289,7 @@ far_ends_come_and_go_at_any_moment(void **state)
 	__atomic_store_n(&ends, true, __ATOMIC_RELAXED);
 	pthread_join(far, &failed);
 	assert_null(failed);
+	pthread_mutex_lock(&lcore);
 	wait_for_all_frames_home(lease);
 	weir_frame_lease_stats(lease, &stats);
 	print_message("%lu far ends, %lu frames reclaimed\n", stats.n_attaches, stats.n_reclaimed);

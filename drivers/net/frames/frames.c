@@ -218,13 +218,17 @@ frames_tx_poll(struct weir_queue *queue, struct weir_access *access, uint16_t *i
 }
 
 static void
+target_set(struct frames *frames, struct weir_target *target)
+{
+	pthread_mutex_lock(&frames->lock);
+	frames->target = target;
+	pthread_mutex_unlock(&frames->lock);
+}
+
+static void
 frames_update_target(struct weir_queue *queue)
 {
-	struct frames *frames = frames_of(queue->endpoint);
-
-	pthread_mutex_lock(&frames->lock);
-	frames->target = queue->target;
-	pthread_mutex_unlock(&frames->lock);
+	target_set(frames_of(queue->endpoint), queue->target);
 }
 
 static void
@@ -295,15 +299,6 @@ frames_close(struct weir_endpoint *endpoint)
 	pthread_mutex_destroy(&frames_of(endpoint)->lock);
 }
 
-static void
-target_set(struct frames *frames, struct weir_target *target, uint16_t mtu)
-{
-	pthread_mutex_lock(&frames->lock);
-	frames->target = target;
-	pthread_mutex_unlock(&frames->lock);
-	weir_frame_lease_set_mtu(frames->lease, mtu);
-}
-
 static int
 frames_get_queues(struct weir_endpoint *endpoint, struct weir_endpoint_client *client,
 		  struct weir_queue **queues)
@@ -332,7 +327,8 @@ frames_get_queues(struct weir_endpoint *endpoint, struct weir_endpoint_client *c
 	q->base.wake_fd = weir_wake_fd(&weir_frame_lease_queues(frames->lease)->host_wake);
 	/* What was for the guest before is not for this one. */
 	frames_run(frames, weir_frame_lease_discard, frames->lease);
-	target_set(frames, client->target[0], client->mtu);
+	weir_frame_lease_set_mtu(frames->lease, client->mtu);
+	target_set(frames, client->target[0]);
 	return 0;
 }
 
@@ -340,7 +336,8 @@ static void
 frames_stop(struct weir_endpoint *endpoint, struct weir_endpoint_client *client,
 	    struct weir_queue **queues)
 {
-	target_set(frames_of(endpoint), NULL, 0);
+	target_set(frames_of(endpoint), NULL);
+	weir_frame_lease_set_mtu(frames_of(endpoint)->lease, 0);
 	weir_rx_ids_fini(&frames_queue(queues[0])->rx);
 	weir_queues_free(queues, client->n_queues);
 }
