@@ -31,15 +31,32 @@ fail()
 for program in ovs-vsctl ovsdb-server dpdk-testpmd dpdk-proc-info python3 "$vswitchd"; do
 	command -v "$program" >/dev/null || skip "$program is not installed"
 done
-# A private network, because Open vSwitch makes a tap for its bridge.
-[ "${WEIR_OVS_NETNS:-}" ] || WEIR_OVS_NETNS=1 exec unshare -n "$0" "$@"
+# A private network, because Open vSwitch makes a tap for its bridge; private mounts,
+# because the machine may have no hugetlbfs.
+[ "${WEIR_OVS_NETNS:-}" ] || WEIR_OVS_NETNS=1 exec unshare -n -m "$0" "$@"
 
 pages=$([ "${1:-}" = compare ] && echo 512 || echo 160)
 free=$(awk '/HugePages_Free/ { print $2 }' /proc/meminfo)
-[ "$free" -ge "$pages" ] || skip "$pages free huge pages of 2 MB are needed, there are $free"
-grep -q ' hugetlbfs ' /proc/mounts || skip "hugetlbfs is not mounted"
+nr=/proc/sys/vm/nr_hugepages
+nr_before=$(cat "$nr")
+if [ "$free" -lt "$pages" ]; then
+	echo $((nr_before + pages - free)) >"$nr"
+	free=$(awk '/HugePages_Free/ { print $2 }' /proc/meminfo)
+	if [ "$free" -lt "$pages" ]; then
+		echo "$nr_before" >"$nr"
+		skip "$pages free huge pages of 2 MB are needed, only $free can be had"
+	fi
+fi
 
 run=$(mktemp -d /run/weir-ovs.XXXXXX)
+chmod 755 "$run"
+# EAL takes no plug-in from below a directory that everyone may write to: not from /tmp.
+cp "$plugin" "$run"
+plugin=$run/${plugin##*/}
+if ! grep -q ' hugetlbfs ' /proc/mounts; then
+	mkdir "$run/huge"
+	mount -t hugetlbfs weir "$run/huge"
+fi
 prefix=$(basename "$run")
 export OVS_RUNDIR=$run OVS_LOGDIR=$run OVS_DBDIR=$run
 started=()
@@ -56,7 +73,14 @@ stop_all()
 	done
 	started=()
 }
-trap 'stop_all; rm -rf "$run" /var/run/dpdk/"$prefix"*' EXIT
+clean_up()
+{
+	stop_all
+	umount "$run/huge" 2>/dev/null || true
+	rm -rf "$run" /var/run/dpdk/"$prefix"*
+	echo "$nr_before" >"$nr"
+}
+trap clean_up EXIT
 
 until_true()
 {
