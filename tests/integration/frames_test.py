@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """A network stack in a process of its own is a guest's far end, and may die."""
+import atexit
 import os
 import signal
 import subprocess
 import time
 
-from harness import Guest, Nic, Process, Skip, Testpmd, Weir, main, need, wait_for
+from harness import (Guest, HugePages, Nic, Process, Testpmd, Weir, main, need,
+                     wait_for)
 from harness.testpmd import virtio_user
 from harness.weir import BUILD, cores
 
@@ -18,16 +20,11 @@ WORDS = ("--endpoint", "name=stack,type=frames",
          "--guest", f"name=g0,socket={SOCKET},endpoint=stack")
 
 
-def _free_pages():
-    with open("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", encoding="ascii") as f:
-        return int(f.read())
-
-
 def _weir():
     """A weir whose memory another process can map: that takes huge pages."""
-    if not os.path.exists("/sys/kernel/mm/hugepages/hugepages-2048kB") or _free_pages() < PAGES:
-        raise Skip(f"DPDK shares memory between processes by huge pages only: "
-                   f"{PAGES} free ones of 2 MB are needed")
+    pages = HugePages(PAGES)
+    pages.__enter__()  # given back when this program ends, after weir
+    atexit.register(pages.__exit__)
     os.makedirs(HUGE)
     subprocess.run(["mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "none", HUGE], check=True)
     return Weir(*WORDS, eal=["--lcores", f"0@{cores()},1@{cores()}", "--no-pci",

@@ -19,7 +19,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 # pylint: disable=wrong-import-position
-from harness import Skip, Testpmd, Weir, main
+from harness import HugePages, Skip, Testpmd, Weir, main
 from harness.testpmd import virtio_user
 from harness.weir import BUILD
 
@@ -27,6 +27,7 @@ SOCKET = "/run/weir/g0.sock"
 ROUNDS = 5
 SECONDS = 30
 GUESTS = 16
+PAGES = 320  # of 2 MB
 
 
 def _eal(lcores, megabytes=256):
@@ -96,9 +97,10 @@ def latency():
         seen = {name: [] for name in back_ends}
         for _ in range(ROUNDS):
             for name, start in back_ends.items():
-                peer = start(cores)
-                seen[name].append(_round_trips(cores, gap_us, count))
-                peer.kill()
+                with HugePages(PAGES):
+                    peer = start(cores)
+                    seen[name].append(_round_trips(cores, gap_us, count))
+                    peer.kill()
                 if os.path.exists(SOCKET):
                     os.unlink(SOCKET)
         for name, rounds in seen.items():

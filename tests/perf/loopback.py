@@ -14,7 +14,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
-from harness import Skip, Testpmd, Weir, main  # pylint: disable=wrong-import-position
+from harness import HugePages, Skip, Testpmd, Weir, main  # pylint: disable=wrong-import-position
 from harness.testpmd import virtio_user  # pylint: disable=wrong-import-position
 
 SIZES = (64, 1518)
@@ -23,32 +23,6 @@ SECONDS = 2.0
 RATIO_MIN = 0.95
 PAGES = 768  # of 2 MB
 SOCKET = "/run/weir/g0.sock"
-
-
-class HugePages:
-    """Enough huge pages inside, as many as before outside."""
-    PATH = "/proc/sys/vm/nr_hugepages"
-
-    def __enter__(self):
-        with open("/proc/meminfo", encoding="ascii") as file:
-            free = int(re.search(r"HugePages_Free: *(\d+)", file.read())[1])
-        self.before = int(self.read())
-        if free < PAGES:
-            self.write(self.before + PAGES - free)
-            if int(self.read()) < self.before + PAGES - free:
-                self.write(self.before)
-                raise Skip(f"no {PAGES} free huge pages of 2 MB can be had")
-
-    def __exit__(self, *_):
-        self.write(self.before)
-
-    def read(self):
-        with open(self.PATH, encoding="ascii") as file:
-            return file.read()
-
-    def write(self, n):
-        with open(self.PATH, "w", encoding="ascii") as file:
-            file.write(str(n))
 
 
 def _eal(lcores):
@@ -87,7 +61,7 @@ def loopback():
     if len(cores) < 2:
         raise Skip("two cores are needed")
     slow = []
-    with HugePages():
+    with HugePages(PAGES):
         print(f"{'bytes':>6} {'testpmd':>9} {'weir':>9}  ratio   (Mpps, medians of {ROUNDS})")
         for size in SIZES:
             rates = {_testpmd: [], _weir: []}

@@ -3,10 +3,11 @@
 from . import tcp
 from .claim import Failure, Skip, main, need, wait_for
 from .guest import Guest, Nic
+from .huge import HugePages
 from .process import Process
 from .telemetry import telemetry
 from .testpmd import Testpmd
 from .weir import WEIR, Weir
 
-__all__ = ["Failure", "Guest", "Nic", "Process", "Skip", "Testpmd", "WEIR", "Weir", "main",
+__all__ = ["Failure", "Guest", "HugePages", "Nic", "Process", "Skip", "Testpmd", "WEIR", "Weir", "main",
            "need", "tcp", "telemetry", "wait_for"]
