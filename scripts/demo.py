@@ -28,7 +28,7 @@ PICTURE = f"""
   └───────────────┘ shared memory  └──────┘                     └───────────────┘
 """
 NEXT = """\
-  sudo build/app/weir/weir -l 0-1 --no-pci --no-huge -m 512 -- \\
+  mkdir -p /run/weir; build/app/weir/weir -l 0-1 --no-pci --no-huge -m 512 -- \\
        --endpoint name=up,type=tap,iface=weir0 \\
        --guest name=g0,socket=/run/weir/g0.sock,endpoint=up
                           the same, to stay: then connect a guest of yours (README.md)
