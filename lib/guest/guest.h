@@ -5,17 +5,17 @@
 /*
  * What the files of this room share.
  *
- *   guest.c    keys, life, telemetry
+ *   guest.c      keys, life, telemetry
  *   front_end.c  what the vhost library tells of the front-end
- *   session.c  coming up and going down
- *   pair.c     one queue pair's loop between its rings and its queue
- *   engine.c   rings by our own engine, one copy; and the buffer access over them
- *   library.c  rings by the library's burst calls, and the buffer access over them
- *   offload.c  what the library leaves in an mbuf's ol_flags, to and from metadata
- *   kick.c     the descriptors that guest and back-end wake each other by
- *   rarp.c     the announcement after a live migration
- *   socket.c   is the socket path usable, stale or in use
- *   numa.c     where the guest's memory lives
+ *   session.c    coming up and going down
+ *   pair.c       one queue pair's loop between its rings and its queue
+ *   engine.c     rings by our own engine, one copy; and the buffer access over them
+ *   library.c    rings by the library's burst calls, and the buffer access over them
+ *   offload.c    what the library leaves in an mbuf's ol_flags, to and from metadata
+ *   kick.c       the descriptors that guest and back-end wake each other by
+ *   rarp.c       the announcement after a live migration
+ *   socket.c     is the socket path usable, stale or in use
+ *   numa.c       where the guest's memory lives
  */
 
 #include <pthread.h>
