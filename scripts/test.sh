@@ -74,7 +74,7 @@ all)
 	fi
 	CC=clang build build-clang
 	sanitize
-	[ ! -f build/build.ninja ] || run build integration 540 --suite integration
+	[ ! -f build/build.ninja ] || run build integration 1200 --suite integration
 	;;
 slow)
 	build build && run build slow 3600 --suite slow
