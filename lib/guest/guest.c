@@ -449,9 +449,3 @@ weir_guest_free(struct weir_guest *guest)
 	pthread_mutex_destroy(&guest->lock);
 	free(guest);
 }
-
-const char *
-weir_guest_name(const struct weir_guest *guest)
-{
-	return guest->object.name;
-}

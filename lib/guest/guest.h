@@ -37,6 +37,8 @@ WEIR_LOG_DECLARE(guest);
 #define PAIR_TX_IDS 512
 /* Rx ids: frames on their way to a guest that does not take them; a power of two. */
 #define PAIR_RX_IDS 256
+/* Sleeps in a row that a kick ends for nothing, before it is not heard any more. */
+#define PAIR_FALSE_WAKES_MAX 1000
 /* Segments a tx burst can have, before frames wait for the next. */
 #define PAIR_TX_SEGMENTS 2048
 
@@ -99,7 +101,7 @@ struct weir_pair {
 	const struct pair_path *path;
 	struct weir_target *target;
 	struct weir_queue *queue;
-	struct rte_mempool *tx_pool, *rx_pool;
+	struct rte_mempool *tx_pool;
 	struct weir_frame_pool *rx_frames;
 	int vid;
 	uint16_t index;
@@ -114,6 +116,8 @@ struct weir_pair {
 	_Atomic bool rx_enabled, tx_enabled;
 	/* Whether the lcore is told of a kick: not when the front-end gave no eventfd. */
 	_Atomic bool kicked[WEIR_PAIR_WAKES];
+	/* Written by the lcore, read by the control side: a kick is not to be heard any more. */
+	_Atomic bool ignored[WEIR_PAIR_WAKE_ENDPOINT];
 	int kick_fd[WEIR_PAIR_WAKE_ENDPOINT]; /* our own copies, the vhost thread's; -1 */
 
 	/* The engine's, changed by the control side while the lcore has let go. */
@@ -121,6 +125,7 @@ struct weir_pair {
 	int call_fd[WEIR_PAIR_WAKE_ENDPOINT];		  /* our own copies; -1 */
 
 	/* The lcore's, from here on. */
+	uint32_t false_wakes[WEIR_PAIR_WAKE_ENDPOINT]; /* in a row, for nothing */
 	bool armed_rx;		      /* the guest was asked to kick when it posts buffers */
 	_Atomic(const char *) broken; /* why the pair is not polled any more; NULL */
 	bool restart;		      /* the endpoint asks for new queues */
@@ -243,6 +248,7 @@ bool offload_fits(const struct weir_offload *offload, uint32_t capabilities);
 /* kick.c */
 void kick_refresh(struct weir_pair *pair, enum weir_pair_wake wake);
 void kick_forget(struct weir_pair *pair);
+void kick_tend(struct weir_pair *pair);
 
 /* rarp.c */
 void rarp_ask(struct weir_pair *pair, const uint8_t *mac);

@@ -107,3 +107,20 @@ kick_forget(struct weir_pair *pair)
 	kick_close(pair, WEIR_PAIR_WAKE_TX);
 	kick_close(pair, WEIR_PAIR_WAKE_RX);
 }
+
+/** Stop hearing the kicks that the lcore found to be of no use. */
+void
+kick_tend(struct weir_pair *pair)
+{
+	enum weir_pair_wake wake;
+
+	for (wake = 0; wake < WEIR_PAIR_WAKE_ENDPOINT; wake++) {
+		if (!atomic_exchange(&pair->ignored[wake], false))
+			continue;
+		kick_close(pair, wake);
+		WEIR_LOG(guest, WARNING,
+			 "%s: kicks of its %s ring come again and again for nothing: not heard any "
+			 "more, the ring is looked at every millisecond instead",
+			 pair->name, wake == WEIR_PAIR_WAKE_RX ? "rx" : "tx");
+	}
+}

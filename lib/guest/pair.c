@@ -154,9 +154,16 @@ weir_pair_disarm(struct weir_pair *pair)
 }
 
 void
-weir_pair_ignore(struct weir_pair *pair, enum weir_pair_wake wake)
+weir_pair_woken(struct weir_pair *pair, enum weir_pair_wake wake, unsigned int moved)
 {
-	atomic_store_explicit(&pair->kicked[wake], false, memory_order_relaxed);
+	if (wake == WEIR_PAIR_WAKE_ENDPOINT)
+		return;
+	if (moved > 0)
+		pair->false_wakes[wake] = 0;
+	else if (++pair->false_wakes[wake] == PAIR_FALSE_WAKES_MAX) {
+		atomic_store_explicit(&pair->kicked[wake], false, memory_order_relaxed);
+		atomic_store_explicit(&pair->ignored[wake], true, memory_order_relaxed);
+	}
 }
 
 const char *
@@ -187,9 +194,8 @@ pair_create(struct weir_guest *guest, uint16_t index, int vid)
 	pair->rx_vring = 2 * index;
 	pair->tx_vring = 2 * index + 1;
 	pair->tx_pool = weir_frame_pool_mempool(guest->tx_frames);
-	pair->rx_pool = weir_frame_pool_mempool(guest->rx_frames);
 	pair->rx_frames = guest->rx_frames;
-	pair->rx_room = rte_pktmbuf_data_room_size(pair->rx_pool) - RTE_PKTMBUF_HEADROOM;
+	pair->rx_room = weir_frame_pool_room(guest->rx_frames) - RTE_PKTMBUF_HEADROOM;
 	snprintf(pair->name, sizeof(pair->name), "%s pair %u", guest->object.name, index);
 	return pair;
 }

@@ -252,15 +252,18 @@ session_tend(struct weir_guest *guest)
 {
 	bool restart = false;
 	const char *reason = NULL;
+	uint16_t i;
 
-	/* With the library's path an lcore may wait for a lock of the vhost thread, which
-	 * may wait for this one: that path breaks only with its endpoint, and telemetry
-	 * shows it. */
-	if (guest->path != &engine_path)
-		return;
 	pthread_mutex_lock(&guest->session);
-	if (guest->state == GUEST_UP && !guest->paused)
-		reason = broken_reason(guest, &restart);
+	if (guest->state == GUEST_UP && !guest->paused) {
+		for (i = 0; i < guest->n_pairs; i++)
+			kick_tend(guest->pairs[i]);
+		/* With the library's path an lcore may wait for a lock of the vhost thread,
+		 * which may wait for this one: we must not wait for the lcore. That path
+		 * breaks only with its endpoint, and telemetry shows it. */
+		if (guest->path == &engine_path)
+			reason = broken_reason(guest, &restart);
+	}
 	if (reason != NULL) {
 		session_down(guest);
 		if (restart && session_up(guest) == 0) {

@@ -110,8 +110,6 @@ void weir_guest_stop(struct weir_guest *guest);
 /** Stop and free; accepts NULL. */
 void weir_guest_free(struct weir_guest *guest);
 
-const char *weir_guest_name(const struct weir_guest *guest);
-
 /** "g0 pair 1", for log lines; valid as long as the guest is up. */
 const char *weir_pair_name(const struct weir_pair *pair);
 
@@ -140,9 +138,10 @@ enum weir_pair_sleep weir_pair_arm(struct weir_pair *pair);
 void weir_pair_disarm(struct weir_pair *pair);
 
 /**
- * A descriptor of the pair woke its lcore @p times in a row for nothing: it is not
- * what it should be, and not to be listened to any more.
+ * A descriptor of the pair ended its lcore's sleep, and @p moved frames came of it. A
+ * guest's kick that is for nothing again and again is not heard any more: the pair is
+ * looked at every now and then, and weir_guest_tend() closes the descriptor.
  */
-void weir_pair_ignore(struct weir_pair *pair, enum weir_pair_wake wake);
+void weir_pair_woken(struct weir_pair *pair, enum weir_pair_wake wake, unsigned int moved);
 
 #endif

@@ -164,15 +164,4 @@ struct weir_access {
 	uint32_t rx_offloads;
 };
 
-/** Segments of the next @p n_packets packets: the step from one burst to the next. */
-static inline uint32_t
-weir_tx_segments_count(const struct weir_tx_segment *segments, uint16_t n_packets)
-{
-	uint32_t n = 0;
-
-	while (n_packets-- > 0)
-		n += segments[n].n_segments;
-	return n;
-}
-
 #endif

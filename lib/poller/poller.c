@@ -183,7 +183,6 @@ change_detach(void *arg)
 	for (i = 0; i < poller->n_pairs; i++) {
 		if (poller->pairs[i] == change->pair) {
 			poller->pairs[i] = poller->pairs[--poller->n_pairs];
-			sleep_forget(poller, change->pair);
 			return;
 		}
 	}

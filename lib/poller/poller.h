@@ -26,9 +26,6 @@ enum poller_cause {
 	POLLER_CAUSES,
 };
 
-/** Sleeps in a row that a descriptor ends for nothing, before it is ignored. */
-#define POLLER_FALSE_WAKES_MAX 1000
-
 /** When and how long to sleep; the lcore's, but for the wake and the epoll set. */
 struct poller_sleep {
 	struct weir_wake wake; /* rung by whoever asks */
@@ -39,10 +36,6 @@ struct poller_sleep {
 	uint64_t idle_since;
 	uint64_t sleeps, sleep_cycles;
 	uint64_t woken_by[POLLER_CAUSES];
-	/* The descriptor that ended the last sleeps for nothing. */
-	struct weir_pair *false_pair;
-	enum weir_pair_wake false_wake;
-	unsigned int false_wakes;
 };
 
 struct weir_poller {
@@ -79,7 +72,6 @@ unsigned int sleep_when_idle(struct weir_poller *poller, uint64_t now);
 int sleep_watch(struct weir_poller *poller, struct weir_pair *pair, enum weir_pair_wake wake,
 		int fd);
 void sleep_unwatch(struct weir_poller *poller, int fd);
-void sleep_forget(struct weir_poller *poller, const struct weir_pair *pair);
 unsigned int poller_poll(struct weir_poller *poller);
 
 #endif

@@ -57,14 +57,6 @@ sleep_unwatch(struct weir_poller *poller, int fd)
 	epoll_ctl(poller->sleep.epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
-/** Before a pair is freed; on the lcore. */
-void
-sleep_forget(struct weir_poller *poller, const struct weir_pair *pair)
-{
-	if (poller->sleep.false_pair == pair)
-		poller->sleep.false_pair = NULL;
-}
-
 /** Ask everyone to tell; how long to sleep in ms, -1 for ever, 0 not at all. */
 static int
 sleep_arm(struct weir_poller *poller, unsigned int *n_armed)
@@ -99,29 +91,6 @@ sleep_disarm(struct weir_poller *poller, unsigned int n_armed)
 		weir_pair_disarm(poller->pairs[i]);
 }
 
-/**
- * A descriptor that wakes us again and again, and every time there is nothing: a
- * front-end can write to its kick all day.
- */
-static void
-sleep_judge(struct weir_poller *poller, struct weir_pair *pair, enum weir_pair_wake wake,
-	    unsigned int moved)
-{
-	struct poller_sleep *sleep = &poller->sleep;
-
-	if (moved > 0 || wake == WEIR_PAIR_WAKE_ENDPOINT) {
-		sleep->false_wakes = 0;
-		return;
-	}
-	if (sleep->false_pair != pair || sleep->false_wake != wake) {
-		sleep->false_pair = pair;
-		sleep->false_wake = wake;
-		sleep->false_wakes = 0;
-	}
-	if (++sleep->false_wakes == POLLER_FALSE_WAKES_MAX)
-		weir_pair_ignore(pair, wake);
-}
-
 /** Look after the pairs that @p events tell of; frames moved. */
 static unsigned int
 sleep_events(struct weir_poller *poller, const struct epoll_event *events, int n)
@@ -141,7 +110,7 @@ sleep_events(struct weir_poller *poller, const struct epoll_event *events, int n
 		}
 		weir_count(&poller->sleep.woken_by[wake], 1);
 		moved_here = weir_pair_poll(pair);
-		sleep_judge(poller, pair, wake, moved_here);
+		weir_pair_woken(pair, wake, moved_here);
 		moved += moved_here;
 	}
 	return moved;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """Guests and weir come, go, crash and come back."""
+import ctypes
 import os
 import re
 import signal
@@ -9,13 +10,14 @@ import subprocess
 import threading
 import time
 
-from harness import Guest, Nic, Testpmd, Weir, main, need, wait_for
+from harness import Guest, Nic, Testpmd, Weir, main, need, telemetry, wait_for
 from harness.testpmd import virtio_user
 
 # With an address of its own, a new tap is the old one to a guest's ARP cache.
 TAP = ("--endpoint", "name=up,type=tap,iface=weir0,mac=52:54:00:00:00:01")
 LOOP = ("--endpoint", "name=loop,type=loopback")
 SOCKET = "/run/weir/g0.sock"
+PIDFD_GETFD = 438  # a system call that Python has no word for
 
 
 def _address_of_host():
@@ -170,6 +172,42 @@ def signal_ends_weir_cleanly_with_guests_connected():
         need(not os.path.exists("/sys/class/net/weir0"), f"{number.name} leaves the tap")
         need(pmd.is_alive(), "the guest lives on")
         pmd.kill()
+
+
+def _eventfds(pid):
+    """Copies of all eventfds that a process has: a guest's kicks among them."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    pidfd = os.pidfd_open(pid)
+    copies = []
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        if os.readlink(f"/proc/{pid}/fd/{name}") == "anon_inode:[eventfd]":
+            copies.append(libc.syscall(PIDFD_GETFD, pidfd, int(name), 0))
+    os.close(pidfd)
+    return [fd for fd in copies if fd >= 0]
+
+
+def kicks_for_nothing_are_not_heard_for_ever():
+    weir = Weir("--idle-us", "50", "--endpoint", "name=loop,type=loopback",
+                "--guest", "name=g0,socket=/run/weir/g0.sock,endpoint=loop")
+    pmd = Testpmd("pmd", virtio_user(0, "/run/weir/g0.sock"))
+    kicks = _eventfds(pmd.popen.pid)
+    need(kicks, "the guest has eventfds")
+
+    def ignored():
+        for _ in range(100):
+            for fd in kicks:
+                os.write(fd, (1).to_bytes(8, "little"))
+            time.sleep(0.001)
+        return "for nothing: not heard any more" in weir.log()
+
+    wait_for("weir to ignore the kicks", ignored, 30)
+    before = telemetry("/weir/poller/stats,lcore1")["woken_by_tx_kick"]
+    ignored()
+    after = telemetry("/weir/poller/stats,lcore1")["woken_by_tx_kick"]
+    need(after == before, f"{after - before} more wakes by kicks")
+    pmd.do("start tx_first")
+    wait_for("frames all the same", lambda: weir.guest("g0")["tx_packets"] > 1000, 10)
+    pmd.quit()
 
 
 main(globals())
