@@ -46,6 +46,8 @@
 #define CALM_FLUSHES 64
 /** Times that others may be faster in taking what was stolen for one call. */
 #define THEFTS_MAX 8
+/** Objects that are copied one by one, and not by memcpy. */
+#define SHORT_MAX 32
 
 /* 0 until first used, so that a fork before EAL starts does no harm. */
 static int32_t self_pid;
@@ -77,14 +79,15 @@ stack_asymmetric(void)
 static inline void
 objs_copy(void **dst, void *const *src, uint32_t n)
 {
-	uint32_t i;
-
-	if (n > STACK_LIMIT_MIN) {
-		memcpy(dst, src, n * sizeof(*dst));
-		return;
+	for (; n >= 4; n -= 4, dst += 4, src += 4)
+		memcpy(dst, src, 4 * sizeof(*dst));
+	if (n & 2) {
+		memcpy(dst, src, 2 * sizeof(*dst));
+		dst += 2;
+		src += 2;
 	}
-	for (i = 0; i < n; i++)
-		dst[i] = src[i];
+	if (n & 1)
+		*dst = *src;
 }
 
 static __rte_noinline __rte_cold void
@@ -97,21 +100,25 @@ stack_wait(struct stack *stack)
 		weir_lock_relax(&spins);
 }
 
+/** @return False: a thief is at it, and stack_enter() waits for its end. */
+static inline bool
+stack_try_enter(const struct pool *pool, struct stack *stack)
+{
+	if (likely(pool->asymmetric)) {
+		__atomic_store_n(&stack->busy, 1, __ATOMIC_RELAXED);
+		/* Partner: the membarrier in stacks_gather(). */
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	} else {
+		__atomic_exchange_n(&stack->busy, 1, __ATOMIC_SEQ_CST);
+	}
+	return likely(__atomic_load_n(&stack->thief, __ATOMIC_SEQ_CST) == 0);
+}
+
 static inline void
 stack_enter(const struct pool *pool, struct stack *stack)
 {
-	for (;;) {
-		if (likely(pool->asymmetric)) {
-			__atomic_store_n(&stack->busy, 1, __ATOMIC_RELAXED);
-			/* Partner: the membarrier in stacks_gather(). */
-			__atomic_signal_fence(__ATOMIC_SEQ_CST);
-		} else {
-			__atomic_exchange_n(&stack->busy, 1, __ATOMIC_SEQ_CST);
-		}
-		if (likely(__atomic_load_n(&stack->thief, __ATOMIC_SEQ_CST) == 0))
-			return;
+	while (!stack_try_enter(pool, stack))
 		stack_wait(stack);
-	}
 }
 
 static inline void
@@ -361,6 +368,15 @@ get_unusual(struct pool *pool, void **objs, uint32_t n)
 	return rc;
 }
 
+/** The end of a call with a long bulk: here a call to memcpy pays. */
+static __rte_noinline int
+copy_and_leave(struct stack *stack, void **dst, void *const *src, uint32_t n)
+{
+	memcpy(dst, src, n * sizeof(*dst));
+	stack_leave(stack);
+	return 0;
+}
+
 int
 pool_get(struct rte_mempool *mp, void **objs, unsigned int n)
 {
@@ -368,13 +384,15 @@ pool_get(struct rte_mempool *mp, void **objs, unsigned int n)
 	struct stack *stack = stack_mine(pool);
 	uint32_t len;
 
-	if (unlikely(stack == NULL))
+	/* Calls in tail position only: a common get saves no register. */
+	if (unlikely(stack == NULL || !stack_try_enter(pool, stack)))
 		return get_unusual(pool, objs, n);
-	stack_enter(pool, stack);
 	len = stack->len;
 	if (unlikely(len < n))
 		return get_slow(pool, stack, objs, n);
 	stack_set_len(stack, len - n);
+	if (n > SHORT_MAX)
+		return copy_and_leave(stack, objs, &stack->objs[len - n], n);
 	objs_copy(objs, &stack->objs[len - n], n);
 	stack_leave(stack);
 	return 0;
@@ -438,14 +456,15 @@ pool_put(struct rte_mempool *mp, void *const *objs, unsigned int n)
 	struct stack *stack = stack_mine(pool);
 	uint32_t len;
 
-	if (unlikely(stack == NULL))
+	if (unlikely(stack == NULL || !stack_try_enter(pool, stack)))
 		return put_unusual(pool, objs, n);
-	stack_enter(pool, stack);
 	len = stack->len;
 	if (unlikely(len + n > stack->limit))
 		return put_slow(pool, stack, objs, n);
-	objs_copy(&stack->objs[len], objs, n);
 	stack_set_len(stack, len + n);
+	if (n > SHORT_MAX)
+		return copy_and_leave(stack, &stack->objs[len], objs, n);
+	objs_copy(&stack->objs[len], objs, n);
 	stack_leave(stack);
 	return 0;
 }
