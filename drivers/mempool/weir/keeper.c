@@ -4,9 +4,13 @@
  * back to the heap, so that the data path does neither.
  *
  * One thread a process, for as long as it has elastic pools. It sleeps on a futex word
- * in shared memory that counts requests; whoever finds a pool low makes a system call
- * only when the thread sleeps.
- * While a pool has slabs that could be returned it looks after them every TICK_MS.
+ * in shared memory that counts requests.
+ *
+ * Waking a thread takes a caller many microseconds where its processor sleeps as well, so
+ * the data path does it seldom. While a pool grows the thread dozes: it looks by itself
+ * every LOOK_US, and is woken only when half of what should be ahead is used up. Otherwise
+ * it sleeps until a pool is low; while one has slabs that could be returned it looks after
+ * them every TICK_MS.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -25,6 +29,7 @@
 #include "weir_error.h"
 
 #define TICK_MS 5
+#define LOOK_US 200
 /** A pool that has not grown for so long needs less to be ahead. */
 #define CALM_MS 20
 /** More urgent than what else shares its core, where that is allowed. */
@@ -36,7 +41,14 @@
 /** What wakers see: in shared memory, one for the process that created the pool. */
 struct keeper_word {
 	uint32_t requests;
-	uint32_t sleeping;
+	uint32_t rest; /* enum rest */
+};
+
+/** How deep the thread sleeps, or is about to: whoever asks less urgently lets it. */
+enum rest {
+	REST_NONE,
+	REST_DOZE, /* until LOOK_US are over, or an urgent request */
+	REST_SLEEP,
 };
 
 /* Of starting and stopping the thread; taken before the other. */
@@ -49,28 +61,32 @@ static pthread_t thread;
 static bool stop;
 
 void
-keeper_wake(struct pool *pool)
+keeper_wake(struct pool *pool, enum want want)
 {
 	struct keeper_word *w = pool->keeper;
+	enum rest deepest = want == WANT_URGENT ? REST_NONE : REST_DOZE;
 
-	if (__atomic_load_n(&pool->wanted, __ATOMIC_RELAXED))
+	if (__atomic_load_n(&pool->want, __ATOMIC_RELAXED) >= want)
 		return;
-	__atomic_store_n(&pool->wanted, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&pool->want, want, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&w->requests, 1, __ATOMIC_SEQ_CST);
-	/* Pairs with keeper_sleep(): it says that it sleeps, then looks at requests. */
-	if (__atomic_load_n(&w->sleeping, __ATOMIC_SEQ_CST) != 0)
+	/* Pairs with keeper_sleep(): it says how it sleeps, then looks at requests. */
+	if (__atomic_load_n(&w->rest, __ATOMIC_SEQ_CST) > deepest)
 		syscall(SYS_futex, &w->requests, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
+/** @param look_us When to look again; 0: when asked. */
 static void
-keeper_sleep(uint32_t seen, bool tick)
+keeper_sleep(uint32_t seen, uint32_t look_us)
 {
-	const struct timespec timeout = {.tv_nsec = TICK_MS * 1000000L};
+	const struct timespec timeout = {.tv_nsec = look_us * 1000L};
+	const enum rest rest = look_us == LOOK_US ? REST_DOZE : REST_SLEEP;
 
-	__atomic_store_n(&word->sleeping, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&word->rest, rest, __ATOMIC_SEQ_CST);
 	/* The kernel compares once more: a request that came in between does not wait. */
-	syscall(SYS_futex, &word->requests, FUTEX_WAIT, seen, tick ? &timeout : NULL, NULL, 0);
-	__atomic_store_n(&word->sleeping, 0, __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, &word->requests, FUTEX_WAIT, seen, look_us > 0 ? &timeout : NULL, NULL,
+		0);
+	__atomic_store_n(&word->rest, REST_NONE, __ATOMIC_SEQ_CST);
 }
 
 static uint64_t
@@ -133,52 +149,55 @@ pool_calm(struct pool *pool, uint64_t now)
 	weir_lock_give(&depot->lock);
 }
 
-/** One look after a pool. @return whether it needs another one soon */
-static bool
+/** One look after a pool. @return when it needs another one, in us; 0: when it asks */
+static uint32_t
 pool_keep(struct pool *pool)
 {
 	uint64_t now = rte_rdtsc();
 	bool returned = false;
 
-	__atomic_store_n(&pool->wanted, false, __ATOMIC_RELAXED);
+	__atomic_store_n(&pool->want, WANT_NOTHING, __ATOMIC_RELAXED);
 	while (pool_is_low(pool)) {
 		if (slab_grow(pool, false) != 0) {
 			/* No use in being asked again before the next tick. */
-			__atomic_store_n(&pool->wanted, true, __ATOMIC_RELAXED);
-			return true;
+			__atomic_store_n(&pool->want, WANT_URGENT, __ATOMIC_RELAXED);
+			return TICK_MS * 1000;
 		}
 		pool->gather_cycles = ms_cycles(GATHER_MS_MIN);
 	}
 	pool_calm(pool, now);
 	if (__atomic_load_n(&pool->depot.n_objs, __ATOMIC_RELAXED) <= pool->kept_objs)
-		return false;
+		return 0;
 	do {
 		while (slab_return(pool, now))
 			returned = true;
 	} while (!returned && pool_gather(pool, now) && slab_return(pool, now));
 	if (returned)
 		pool->gather_cycles = ms_cycles(GATHER_MS_MIN);
-	return true;
+	return now - pool->calm_since < ms_cycles(CALM_MS) ? LOOK_US : TICK_MS * 1000;
 }
 
 static void *
 keeper_main(void *arg)
 {
 	struct pool *pool;
-	uint32_t seen;
-	bool tick;
+	uint32_t seen, look_us, us;
 
 	(void)setpriority(PRIO_PROCESS, syscall(SYS_gettid), NICE);
 	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
 		seen = __atomic_load_n(&word->requests, __ATOMIC_SEQ_CST);
-		tick = false;
+		look_us = 0;
 		pthread_mutex_lock(&lock);
-		TAILQ_FOREACH(pool, &pools, next)
-			if (__atomic_load_n(&pool->ready, __ATOMIC_ACQUIRE))
-				tick |= pool_keep(pool);
+		TAILQ_FOREACH(pool, &pools, next) {
+			if (!__atomic_load_n(&pool->ready, __ATOMIC_ACQUIRE))
+				continue;
+			us = pool_keep(pool);
+			if (us > 0)
+				look_us = look_us > 0 ? RTE_MIN(look_us, us) : us;
+		}
 		pthread_mutex_unlock(&lock);
 		if (!__atomic_load_n(&stop, __ATOMIC_RELAXED))
-			keeper_sleep(seen, tick);
+			keeper_sleep(seen, look_us);
 	}
 	return arg;
 }

@@ -88,6 +88,13 @@ struct depot {
 	uint64_t foreign;
 };
 
+/** What a pool asks of the memory thread. */
+enum want {
+	WANT_NOTHING,
+	WANT_SOON,   /* less than should be is ahead, or there are slabs to look after */
+	WANT_URGENT, /* less than half of it is */
+};
+
 struct pool {
 	/* Constant once populated: the data path reads it. */
 	int32_t stack_pid; /* the process whose lcores have stacks; 0: nobody's have */
@@ -116,9 +123,9 @@ struct pool {
 	struct keeper_word *keeper; /* see keeper.c */
 
 	/* Written by the data path when it runs low, and by the memory thread. */
-	bool wanted __rte_cache_aligned; /* the memory thread has been asked for objects */
-	uint64_t heap_retry;		 /* TSC before which the heap is not asked again */
-	struct weir_lock steal_lock;	 /* one thief at a time */
+	uint8_t want __rte_cache_aligned; /* enum want: what the memory thread was asked */
+	uint64_t heap_retry;		  /* TSC before which the heap is not asked again */
+	struct weir_lock steal_lock;	  /* one thief at a time */
 	struct depot depot __rte_cache_aligned;
 
 	/* Of the process that created it. */
@@ -201,7 +208,7 @@ void populate_put(struct pool *pool, void *const *objs, uint32_t n);
 int keeper_add(struct pool *pool);
 void keeper_remove(struct pool *pool);
 /** The pool runs low. Data path: a system call only when the memory thread sleeps. */
-void keeper_wake(struct pool *pool);
+void keeper_wake(struct pool *pool, enum want want);
 
 /* order.c */
 

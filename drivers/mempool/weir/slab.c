@@ -221,7 +221,8 @@ slab_grow(struct pool *pool, bool in_datapath)
 	/* From here on the slab may be gone again. */
 	unpromise(pool, n - made);
 	if (in_datapath)
-		keeper_wake(pool); /* which has to look after slabs until they are returned */
+		keeper_wake(pool,
+			    WANT_SOON); /* which has to look after slabs until they are returned */
 	return 0;
 fail:
 	weir_sanitize_free();

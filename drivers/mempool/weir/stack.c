@@ -248,7 +248,7 @@ get_from_depot(struct pool *pool, struct stack *stack, void **objs, uint32_t n)
 {
 	struct depot *depot = &pool->depot;
 	uint32_t len = stack == NULL ? 0 : stack->len, more;
-	bool low;
+	enum want want = WANT_NOTHING;
 
 	weir_lock_take(&depot->lock);
 	if (len + depot->n_free < n) {
@@ -271,10 +271,11 @@ get_from_depot(struct pool *pool, struct stack *stack, void **objs, uint32_t n)
 		stack_set_len(stack, len);
 		depot->refills++;
 	}
-	low = depot->n_free < depot->ahead_objs && depot->n_promised < pool->max_objs;
+	if (depot->n_free < depot->ahead_objs && depot->n_promised < pool->max_objs)
+		want = depot->n_free < depot->ahead_objs / 2 ? WANT_URGENT : WANT_SOON;
 	weir_lock_give(&depot->lock);
-	if (unlikely(low))
-		keeper_wake(pool);
+	if (unlikely(want != WANT_NOTHING))
+		keeper_wake(pool, want);
 	return true;
 }
 
