@@ -54,12 +54,13 @@ run()
 
 # A sanitizer maps its shadow at fixed addresses: more random bits than it knows of
 # (vm.mmap_rnd_bits above 28) must be turned off for it.
+wrap=()
+if [ "$(cat /proc/sys/vm/mmap_rnd_bits)" -gt 28 ]; then
+	wrap=(--wrapper "setarch -R")
+fi
+
 sanitize()
 {
-	local wrap=()
-	if [ "$(cat /proc/sys/vm/mmap_rnd_bits)" -gt 28 ]; then
-		wrap=(--wrapper "setarch -R")
-	fi
 	build build-address -Dsanitize=address &&
 		run build-address unit 300 --suite unit "${wrap[@]}"
 	build build-thread -Dsanitize=thread &&
@@ -77,7 +78,9 @@ all)
 	[ ! -f build/build.ninja ] || run build integration 1200 --suite integration
 	;;
 slow)
-	build build && run build slow 3600 --suite slow
+	build build && run build slow 5400 --suite slow
+	build build-address -Dsanitize=address && run build-address slow 1800 "${wrap[@]}" pool_stress_slow
+	build build-thread -Dsanitize=thread && run build-thread slow 1800 "${wrap[@]}" pool_stress_slow
 	;;
 sanitize)
 	sanitize
