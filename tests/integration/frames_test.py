@@ -20,14 +20,14 @@ WORDS = ("--endpoint", "name=stack,type=frames",
          "--guest", f"name=g0,socket={SOCKET},endpoint=stack")
 
 
-def _weir():
+def _weir(*more):
     """A weir whose memory another process can map: that takes huge pages."""
     pages = HugePages(PAGES)
     pages.__enter__()  # given back when this program ends, after weir
     atexit.register(pages.__exit__)
     os.makedirs(HUGE)
     subprocess.run(["mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "none", HUGE], check=True)
-    return Weir(*WORDS, eal=["--lcores", f"0@{cores()},1@{cores()}", "--no-pci",
+    return Weir(*WORDS, *more, eal=["--lcores", f"0@{cores()},1@{cores()}", "--no-pci",
                              "--huge-dir", HUGE, "-m", str(PAGES)])
 
 
@@ -121,6 +121,30 @@ def a_stopped_stack_holds_its_guest_back():
     need(counted["tx_busy_bursts"] > 0, "the guest was not held back")
     wait_for("all frames to be home", lambda: _is_home(weir))
     pmd.kill()
+    need(weir.end() == 0, "weir does not end cleanly")
+
+
+def a_guest_whose_stack_keeps_every_frame_costs_two_others_none():
+    weir = _weir("--endpoint", "name=wire,type=patch",
+                 "--guest", "name=g1,socket=/run/weir/g1.sock,endpoint=wire",
+                 "--guest", "name=g2,socket=/run/weir/g2.sock,endpoint=wire")
+    stack = _stack()
+    stuck = Testpmd("stuck", virtio_user(0, SOCKET))
+    stuck.do("set fwd txonly")
+    stuck.do("start")
+    wait_for("frames to move", lambda: weir.endpoint("stack")["tx_packets"] > 1000)
+    stack.popen.send_signal(signal.SIGSTOP)
+    others = Testpmd("others", *(virtio_user(i, f"/run/weir/g{i}.sock") for i in (1, 2)))
+    ports = others.exchange(2, 2)
+    need(not _is_home(weir), "the stack keeps no frame")
+    for i, port in enumerate(ports):
+        need(port["TX-packets"] > 10000, f"g{i + 1} sent only {port['TX-packets']} frames")
+        need(port["TX-packets"] == ports[1 - i]["RX-packets"], f"frames are lost: {ports}")
+    stack.popen.send_signal(signal.SIGCONT)
+    stuck.kill()
+    need(stack.end() == 0, "weir-echo does not end cleanly")
+    wait_for("all frames to be home", lambda: _is_home(weir))
+    others.quit()
     need(weir.end() == 0, "weir does not end cleanly")
 
 

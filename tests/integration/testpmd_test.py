@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """testpmd on virtio-user: every frame that a guest sends is accounted for."""
-import time
-
-from harness import Testpmd, Weir, main, need, telemetry, wait_for
+from harness import Testpmd, Weir, main, need, telemetry
 from harness.testpmd import virtio_user
 
 SECONDS = 2
@@ -17,27 +15,6 @@ def _guests(n, endpoint):
         words += ["--guest", f"name=g{i},socket=/run/weir/g{i}.sock,"
                              f"endpoint={endpoint.replace('%d', str(i))}"]
     return words
-
-
-def _exchange(pmd, n_ports, seconds=SECONDS):
-    """Send and receive on all ports for a while, then take what is on its way."""
-    pmd.do("set fwd flowgen")
-    pmd.do("start")
-    time.sleep(seconds)
-    pmd.do("stop")
-    pmd.do("set fwd rxonly")
-    pmd.do("start")
-    seen = [None]
-
-    def quiet():
-        now = [pmd.counters(port) for port in range(n_ports)]
-        seen.append(now)
-        time.sleep(0.2)
-        return seen[-2] == now
-
-    wait_for("the last frames", quiet, 20)
-    pmd.do("stop")
-    return seen[-1]
 
 
 def _drops(counters):
@@ -62,7 +39,7 @@ def _loopback(packed, mergeable):
     pmd = Testpmd("pmd", virtio_user(0, "/run/weir/g0.sock", packed, mergeable))
     for size in (64, 1400):
         pmd.do(f"set txpkts {size}")
-        port = _exchange(pmd, 1)[0]
+        port = pmd.exchange(1, SECONDS)[0]
         need(port["TX-packets"] == port["RX-packets"], f"sent and received differ: {port}")
         _account(weir, 0, port, port)
     features = weir.guest("g0")["features"]
@@ -77,7 +54,7 @@ def _patch(packed, mergeable):
                            for i in range(2)))
     for size in (64, 1400):
         pmd.do(f"set txpkts {size}")
-        ports = _exchange(pmd, 2)
+        ports = pmd.exchange(2, SECONDS)
         for i in range(2):
             sent, received = ports[i], ports[1 - i]
             need(sent["TX-packets"] == received["RX-packets"],
@@ -125,7 +102,7 @@ def thirty_two_guests_on_one_lcore_are_all_served():
     need(len(telemetry("/weir/poller/list")) == 1, "one lcore polls")
     pmd = Testpmd("pmd", *(virtio_user(i, f"/run/weir/g{i}.sock") for i in range(n)),
                   words=("--port-topology=loop", "--total-num-mbufs=40960"), megabytes=384)
-    ports = _exchange(pmd, n, 5)
+    ports = pmd.exchange(n, 5)
     for i, port in enumerate(ports):
         need(port["TX-packets"] == port["RX-packets"], f"g{i}: sent and received differ: {port}")
         _account(weir, i, port, port)

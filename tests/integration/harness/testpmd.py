@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import time
 
 from . import process
 from .claim import Skip, need, wait_for
@@ -42,6 +43,26 @@ class Testpmd(process.Process):
         """Wait until a port's peer is there."""
         wait_for(f"{self.name}'s port {port} to be up",
                  lambda: "Link status: up" in self.do(f"show port info {port}"), seconds)
+
+    def exchange(self, n_ports, seconds):
+        """Send and receive on all ports for a while, take what is on its way, and count."""
+        self.do("set fwd flowgen")
+        self.do("start")
+        time.sleep(seconds)
+        self.do("stop")
+        self.do("set fwd rxonly")
+        self.do("start")
+        seen = [None]
+
+        def quiet():
+            now = [self.counters(port) for port in range(n_ports)]
+            seen.append(now)
+            time.sleep(0.2)
+            return seen[-2] == now
+
+        wait_for("the last frames", quiet, 20)
+        self.do("stop")
+        return seen[-1]
 
     def quit(self):
         """Leave as a user does."""
