@@ -131,14 +131,14 @@ budgets_measure(const struct bench_options *options)
 	bench_table_head(options, &table);
 	for (both = 0; both < (options->worker < RTE_MAX_LCORE ? 2u : 1u); both++) {
 		for (n_levels = 1; n_levels <= LEVELS_MAX; n_levels++) {
-			for (round = 0; round < options->rounds; round++)
+			for (round = 0; bench_round(options, what[both][n_levels - 1], round);
+			     round++)
 				for (kind = 0; kind < N_KINDS; kind++)
 					figures[kind][round] =
 						kind_measure(options, kind, n_levels, both);
 			for (kind = 0; kind < N_KINDS; kind++)
-				row[kind] =
-					both ? bench_median(figures[kind], options->rounds)
-					     : bench_best(&table, figures[kind], options->rounds);
+				row[kind] = both ? bench_median(figures[kind], round)
+						 : bench_best(&table, figures[kind], round);
 			bench_table_row(options, &table, what[both][n_levels - 1], row);
 		}
 	}

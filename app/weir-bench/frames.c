@@ -284,7 +284,7 @@ shape_measure(const struct bench_options *options, const struct bench_table *tab
 	enum carrier carrier;
 	uint32_t round;
 
-	for (round = 0; round < options->rounds; round++) {
+	for (round = 0; bench_round(options, what, round); round++) {
 		for (carrier = 0; carrier < N_CARRIERS; carrier++) {
 			struct run run = {
 				.lane = lane,
@@ -303,7 +303,7 @@ shape_measure(const struct bench_options *options, const struct bench_table *tab
 		}
 	}
 	for (carrier = 0; carrier < N_CARRIERS; carrier++)
-		medians[carrier] = bench_median(figures[carrier], options->rounds);
+		medians[carrier] = bench_median(figures[carrier], round);
 	bench_table_row(options, table, what, medians);
 }
 

@@ -199,7 +199,7 @@ growth_run(const struct bench_options *options)
 	if (cycles == NULL)
 		return weir_error(ENOMEM, "no memory for %u figures", N_GETS);
 	rc = growth_measure(options, "a pool that grows, a get every 2 us", PACE_NS, cycles);
-	if (rc == 0)
+	if (rc == 0 && !bench_stopped())
 		rc = growth_measure(options, "a pool that grows, gets without a pause", 0, cycles);
 	free(cycles);
 	return rc;

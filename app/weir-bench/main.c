@@ -13,6 +13,7 @@
 #include "weir_error.h"
 
 #define MODES_MAX 16
+#define COMMAND_MAX 256 /* words that --json tells */
 
 static const struct bench_mode *modes[MODES_MAX];
 static unsigned int n_modes;
@@ -48,12 +49,53 @@ usage(FILE *out)
 	fprintf(out, "Usage: weir-bench [EAL options] -- [OPTIONS] MODE [WORDS]\n\n"
 		     "Measures a part of weir beside its peers, in one process, in turns.\n\n"
 		     "  --json          one JSON object a line, for machines\n"
+		     "  --compare FILE  beside what --json wrote earlier; exit code 1 when worse\n"
+		     "  --tolerance P   by more than P percent (default 10)\n"
 		     "  --rounds N      rounds of one figure (default 7)\n"
 		     "  --slice-us N    length of one measurement (default 20000)\n"
-		     "  --help, --version\n\nModes:\n");
+		     "  --help, --version; after a mode --help tells its words\n\n"
+		     "An interrupt ends the measurement and prints what there is by then.\n\n"
+		     "Modes:\n");
 	for (i = 0; i < n_modes; i++)
 		fprintf(out, "  %s\n", modes[i]->usage);
 	fprintf(out, "\nExample: weir-bench -l 0,1 --no-pci --in-memory -- pool\n");
+}
+
+/** The help of the mode that the words before --help name, or of all. */
+static void
+help(int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		const struct bench_mode *mode = mode_find(argv[i]);
+
+		if (mode == NULL)
+			continue;
+		printf("Usage: weir-bench [EAL options] -- [OPTIONS] %s\n", mode->usage);
+		if (mode->help != NULL)
+			mode->help(stdout);
+		return;
+	}
+	usage(stdout);
+}
+
+static int
+run_mode(struct bench_options *options, int argc, char **command)
+{
+	const struct bench_mode *mode = mode_find(options->argv[0]);
+	int rc, worse;
+
+	if (mode == NULL)
+		return weir_error(EINVAL, "no mode '%s': see weir-bench --help", options->argv[0]);
+	options->argc--;
+	options->argv++;
+	rc = bench_report_open(options, argc, command);
+	if (rc < 0)
+		return rc;
+	rc = mode->run(options);
+	worse = rc == 0 ? bench_report_close(options) : 0;
+	return rc != 0 ? rc : worse;
 }
 
 static int
@@ -76,8 +118,11 @@ options_parse(int argc, char **argv, struct bench_options *options)
 		{"json", no_argument, NULL, 'j'},
 		{"rounds", required_argument, NULL, 'r'},
 		{"slice-us", required_argument, NULL, 's'},
+		{"compare", required_argument, NULL, 'c'},
+		{"tolerance", required_argument, NULL, 't'},
 		{NULL, 0, NULL, 0},
 	};
+	uint32_t percent = 10;
 	int option, rc = 0;
 
 	options->rounds = 7;
@@ -90,9 +135,14 @@ options_parse(int argc, char **argv, struct bench_options *options)
 			rc = option_number("rounds", optarg, 99, &options->rounds);
 		else if (option == 's')
 			rc = option_number("slice-us", optarg, 10000000, &options->slice_us);
+		else if (option == 'c')
+			options->compare = optarg;
+		else if (option == 't')
+			rc = option_number("tolerance", optarg, 1000, &percent);
 		else
 			rc = weir_error(EINVAL, "see weir-bench --help");
 	}
+	options->tolerance = percent / 100.0;
 	if (rc == 0 && optind == argc)
 		rc = weir_error(EINVAL, "no mode is given: see weir-bench --help");
 	options->argc = argc - optind;
@@ -104,12 +154,12 @@ int
 main(int argc, char **argv)
 {
 	struct bench_options options = {0};
-	const struct bench_mode *mode;
+	char *command[COMMAND_MAX];
 	int i, used, rc;
 
 	for (i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0) {
-			usage(stdout);
+			help(i, argv);
 			return 0;
 		}
 		if (strcmp(argv[i], "--version") == 0) {
@@ -117,6 +167,8 @@ main(int argc, char **argv)
 			return 0;
 		}
 	}
+	/* EAL moves its words around. */
+	memcpy(command, argv, RTE_MIN(argc, COMMAND_MAX) * sizeof(*argv));
 	used = rte_eal_init(argc, argv);
 	if (used < 0) {
 		fprintf(stderr, "weir-bench: EAL does not start: %s\n", rte_strerror(rte_errno));
@@ -125,15 +177,12 @@ main(int argc, char **argv)
 	rc = options_parse(argc - used, argv + used, &options);
 	if (rc == 0) {
 		options.worker = rte_get_next_lcore(-1, 1, 0);
-		mode = mode_find(options.argv[0]);
-		options.argc--;
-		options.argv++;
-		rc = mode != NULL ? mode->run(&options)
-				  : weir_error(EINVAL, "no mode '%s': see weir-bench --help",
-					       options.argv[-1]);
+		rc = run_mode(&options, RTE_MIN(argc, COMMAND_MAX), command);
 	}
 	if (rc != 0)
 		fprintf(stderr, "weir-bench: %s\n", weir_error_text());
 	rte_eal_cleanup();
+	if (rc == 0 && bench_stopped())
+		return 130; /* as a shell says of an interrupt */
 	return rc == 0 ? 0 : 1;
 }

@@ -180,13 +180,13 @@ shape_measure(const struct bench_options *options, const struct bench_table *tab
 
 	if (shape->worker != NULL && options->worker >= RTE_MAX_LCORE)
 		return;
-	for (round = 0; round < options->rounds; round++)
+	for (round = 0; bench_round(options, what, round); round++)
 		for (i = 0; i < N_DRIVERS; i++)
 			figures[i][round] = shape_run(options, shape,
 						      shape->cache ? cached[i] : plain[i], ring);
 	for (i = 0; i < N_DRIVERS; i++)
-		best[i] = shape->worker != NULL ? bench_median(figures[i], options->rounds)
-						: bench_best(table, figures[i], options->rounds);
+		best[i] = shape->worker != NULL ? bench_median(figures[i], round)
+						: bench_best(table, figures[i], round);
 	bench_table_row(options, table, what, best);
 }
 

@@ -222,18 +222,18 @@ kind_measure(const struct bench_options *options, const struct bench_table *tabl
 		rc = pair_open(&pairs[opened], opened, features);
 	for (l = 0; l < RTE_DIM(lens) && rc == 0; l++)
 		for (work = 0; work < N_WORKS && rc == 0; work++) {
+			snprintf(what, sizeof(what), "%s, %s, %u B", kind, work_names[work],
+				 lens[l]);
 			for (c = 0; c < N_CONTENDERS && rc == 0; c++)
 				rc = work == FILL ? pair_frames(&pairs[c], c, lens[l]) : 0;
-			for (round = 0; round < options->rounds && rc == 0; round++)
+			for (round = 0; rc == 0 && bench_round(options, what, round); round++)
 				for (c = 0; c < N_CONTENDERS; c++)
 					figures[c][round] = pair_slice(&pairs[c], c, work, lens[l],
 								       options->slice_us);
 			if (work == FILL && rc == 0)
 				rte_pktmbuf_free_bulk(pairs[LIBRARY].mbufs, BURST);
 			for (c = 0; c < N_CONTENDERS; c++)
-				best[c] = bench_best(table, figures[c], options->rounds);
-			snprintf(what, sizeof(what), "%s, %s, %u B", kind, work_names[work],
-				 lens[l]);
+				best[c] = bench_best(table, figures[c], round);
 			if (rc == 0)
 				bench_table_row(options, table, what, best);
 		}

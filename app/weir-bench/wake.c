@@ -260,11 +260,11 @@ shape_measure(const struct bench_options *options, const struct bench_table *tab
 	enum bell bell;
 	uint32_t round;
 
-	for (round = 0; round < options->rounds; round++)
+	for (round = 0; bench_round(options, what, round); round++)
 		for (bell = 0; bell < N_BELLS; bell++)
 			figures[bell][round] = shape_run(options, shape, bell);
 	for (bell = 0; bell < N_BELLS; bell++)
-		medians[bell] = bench_median(figures[bell], options->rounds);
+		medians[bell] = bench_median(figures[bell], round);
 	bench_table_row(options, table, what, medians);
 }
 
