@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef URING_H
+#define URING_H
+
+/*
+ * What the files of the room share:
+ *
+ *   ring.c        set-up, registration of memory, what is refused
+ *   completion.c  to the kernel and back: flush, reap, wait, cancel
+ *   request.c     reads and writes, by the kernel or by plain system calls
+ *   pool.c        buffers and their states
+ *   frames.c      the frames of a frame pool as buffers
+ *
+ * User data says which request it is: pool number + 1, 0 for none; buffer; a number
+ * of its own. It is never negative, so that it can share a return value with errno.
+ *
+ *   63 - 48   47 - 32   31 - 0
+ *   pool + 1  index     sequence
+ */
+
+#include <liburing.h>
+
+#include "weir_log.h"
+#include "weir_uring.h"
+
+WEIR_LOG_DECLARE(uring);
+
+/** Of one ring. */
+#define POOLS_MAX 32
+/** Pieces of memory registered with one ring: a pool of frames may take several. */
+#define REGIONS_MAX 256
+/** What the kernel registers in one piece, io_buffer_validate(). */
+#define REGION_BYTES_MAX (1u << 30)
+
+enum slot_state { SLOT_FREE, SLOT_ACQUIRED, SLOT_MARKED, SLOT_SUBMITTED };
+
+/** One buffer, and the request that it was last in. */
+struct slot {
+	uint64_t offset;
+	uint32_t sequence;
+	int32_t fd;
+	uint32_t len;
+	uint32_t done; /* of len */
+	uint16_t region;
+	uint8_t state;
+	bool is_write;
+};
+
+struct weir_uring_pool {
+	struct weir_uring *ring;
+	struct slot *slots;
+	uint8_t *memory;  /* of the pool's own; NULL of a pool of frames */
+	size_t stride;	  /* from buffer to buffer */
+	uint16_t *unused; /* free buffers, last in, first out; of a pool of frames none */
+	uint32_t n_unused;
+	uint32_t n_buffers;
+	uint32_t n_acquired;
+	uint32_t n_in_flight;
+	uint32_t buffer_bytes;
+	uint16_t number; /* in its ring */
+	uint64_t bytes;
+	uint64_t acquires, exhaustions, reads, writes;
+	struct weir_budget *budget;
+
+	/* A pool of frames; in order of address, as the slots are. */
+	struct weir_frame_pool *frame_pool;
+	struct rte_mbuf **frames;
+};
+
+/** A completion of a plain ring. */
+struct plain_done {
+	uint64_t user_data;
+	int32_t result;
+};
+
+struct weir_uring {
+	struct io_uring io;
+	const char *owner;
+	bool plain, plain_allowed;
+	int rw_flags; /* of each read and write, preadv2(2) */
+	uint32_t sequence;
+	uint32_t n_in_flight;
+	uint32_t n_pools;
+	struct weir_uring_pool *pools[POOLS_MAX];
+	bool region_used[REGIONS_MAX];
+	struct weir_uring_stats stats;
+
+	/* A plain ring's. */
+	struct plain_done *done;
+	uint32_t done_size, done_first, done_n;
+};
+
+/* One thread writes, any reads. */
+
+static inline void
+tally(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+static inline void
+number_set(uint32_t *number, uint32_t value)
+{
+	__atomic_store_n(number, value, __ATOMIC_RELAXED);
+}
+
+static inline uint32_t
+number_get(const uint32_t *number)
+{
+	return __atomic_load_n(number, __ATOMIC_RELAXED);
+}
+
+static inline int64_t
+user_data_of(uint16_t pool_plus_1, uint16_t index, uint32_t sequence)
+{
+	return (int64_t)pool_plus_1 << 48 | (int64_t)index << 32 | sequence;
+}
+
+/** A submission, with the user data of a new request; NULL when there is no room. */
+struct io_uring_sqe *ring_submission(struct weir_uring *ring);
+
+/** Register memory. @return Its number, or negative errno with a sentence. */
+int ring_region_add(struct weir_uring *ring, void *base, size_t bytes);
+void ring_region_remove(struct weir_uring *ring, uint16_t region);
+
+/** Whether registering @p rc failed, and requests become plain system calls instead. */
+bool ring_turn_plain(struct weir_uring *ring, int rc);
+
+/** A pool's place in its ring. @return 0, or -ENOSPC with a sentence. */
+int ring_pool_add(struct weir_uring *ring, struct weir_uring_pool *pool);
+void ring_pool_remove(struct weir_uring *ring, struct weir_uring_pool *pool);
+
+/** The request of @p slot is over. @return Bytes left. */
+uint32_t request_over(struct weir_uring_pool *pool, struct slot *slot, int32_t result);
+
+/** Where a buffer lies, and how long it is. */
+void *buffer_data(const struct weir_uring_pool *pool, uint16_t index);
+uint32_t buffer_room(const struct weir_uring_pool *pool, uint16_t index);
+
+/** For frames.c: a pool with slots, all free, and without memory. */
+struct weir_uring_pool *pool_new(struct weir_uring *ring, uint32_t n_buffers,
+				 uint32_t buffer_bytes);
+void pool_delete(struct weir_uring_pool *pool);
+
+/** Parts of acquire, release and free of a pool of frames. */
+bool frames_take(struct weir_uring_pool *pool, uint16_t *index);
+void frames_give(struct weir_uring_pool *pool, uint16_t index);
+void frames_unregister(struct weir_uring_pool *pool);
+
+#endif
