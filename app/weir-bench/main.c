@@ -127,7 +127,7 @@ options_parse(int argc, char **argv, struct bench_options *options)
 
 	options->rounds = 7;
 	options->slice_us = 20000;
-	optind = 1;
+	optind = 0; /* glibc: from the start, with the order these words ask for */
 	while (rc == 0 && (option = getopt_long(argc, argv, "+", longs, NULL)) != -1) {
 		if (option == 'j')
 			options->json = true;

@@ -70,7 +70,10 @@ head_print(const struct bench_options *options, const struct bench_table *table)
 {
 	unsigned int i;
 
-	printf("\n%s (%s)\n%-34s", table->title, table->unit, "");
+	printf("\n%s", table->title);
+	if (table->unit[0] != '\0')
+		printf(" (%s)", table->unit);
+	printf("\n%-34s", "");
 	for (i = 0; i < table->n_contenders; i++)
 		printf(" %12s", table->contenders[i]);
 	if (table->n_contenders > 1)

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Mode vhost: the guest side of any vhost-user back-end that gives frames back.
- *
- * Speaks through the one ethdev that the EAL options name, a virtio_user port as a
- * rule. Sends a frame, polls until it is back, and waits a while before the next: so
- * a back-end that sleeps when it is idle has the time to fall asleep. A frame is the
- * next in its sequence, or the measurement ends with an error.
+ * Mode vhost: the guest side of any vhost-user back-end, weir, testpmd, Open vSwitch
+ * or another, through virtio-user. One lcore sends and checks; the back-end has its own.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -15,197 +11,289 @@
 #include <string.h>
 
 #include <rte_cycles.h>
-#include <rte_ethdev.h>
-#include <rte_lcore.h>
-#include <rte_mbuf.h>
 
 #include "bench.h"
+#include "console.h"
+#include "round_trip.h"
+#include "sweep.h"
 #include "weir_error.h"
 
-#define RING_SIZE 256
-#define FRAME_LEN 64
-#define COUNT_MAX 1000000
-#define GAP_US_MAX 1000000
-/* A frame that is not back by then is lost. */
-#define LOST_US 2000000
+#define SLICE_SECONDS 0.002
 
-struct vhost_words {
-	uint32_t count;
-	uint32_t gap_us;
+struct vhost {
+	const struct bench_options *bench;
+	struct vhost_options options;
+	struct guests guests;
+	struct traffic traffic;
+	char title[192];
 };
 
-static int
-words_parse(const struct bench_options *options, struct vhost_words *words)
+static void
+row(const struct vhost *vhost, const char *what, double figure, bool more_is_better)
 {
-	int i;
+	static const char *const contenders[] = {"back-end"};
+	const struct bench_table table = {
+		.mode = "vhost",
+		.title = vhost->title,
+		.unit = "",
+		.more_is_better = more_is_better,
+		.contenders = contenders,
+		.n_contenders = 1,
+	};
 
-	for (i = 0; i < options->argc; i++) {
-		const char *word = options->argv[i];
-		unsigned int used = 0;
-
-		if (sscanf(word, "count=%" SCNu32 "%n", &words->count, &used) == 1 &&
-		    word[used] == '\0' && words->count >= 1 && words->count <= COUNT_MAX)
-			continue;
-		if (sscanf(word, "gap_us=%" SCNu32 "%n", &words->gap_us, &used) == 1 &&
-		    word[used] == '\0' && words->gap_us <= GAP_US_MAX)
-			continue;
-		return weir_error(EINVAL, "vhost: '%s': count=1..%d and gap_us=0..%d are the words",
-				  word, COUNT_MAX, GAP_US_MAX);
-	}
-	return 0;
-}
-
-static int
-port_start(uint16_t port, struct rte_mempool *mp)
-{
-	struct rte_eth_conf conf = {0};
-	struct rte_eth_link link = {0};
-	int rc = rte_eth_dev_configure(port, 1, 1, &conf);
-
-	if (rc == 0)
-		rc = rte_eth_rx_queue_setup(port, 0, RING_SIZE, SOCKET_ID_ANY, NULL, mp);
-	if (rc == 0)
-		rc = rte_eth_tx_queue_setup(port, 0, RING_SIZE, SOCKET_ID_ANY, NULL);
-	if (rc == 0)
-		rc = rte_eth_dev_start(port);
-	if (rc != 0)
-		return weir_error(-rc, "vhost: the port does not start: %s", strerror(-rc));
-	rte_eth_link_get(port, &link);
-	return 0;
-}
-
-/** Send frame @p number and poll until it is back: cycles, or 0 when it is lost. */
-static uint64_t
-round_trip(uint16_t port, struct rte_mempool *mp, uint64_t number)
-{
-	uint64_t start, limit = LOST_US * rte_get_tsc_hz() / 1000000, seen;
-	struct rte_mbuf *frame = rte_pktmbuf_alloc(mp), *back;
-	uint8_t *data;
-
-	if (frame == NULL)
-		return 0;
-	data = rte_pktmbuf_mtod(frame, uint8_t *);
-	frame->data_len = frame->pkt_len = FRAME_LEN;
-	memset(data, 0, FRAME_LEN);
-	memset(data, 0xff, 6);
-	data[6] = 0x02; /* a local address */
-	data[12] = 0x88;
-	data[13] = 0xb5; /* local experimental, IEEE 802 */
-	memcpy(data + 14, &number, sizeof(number));
-	start = rte_rdtsc();
-	if (rte_eth_tx_burst(port, 0, &frame, 1) != 1) {
-		rte_pktmbuf_free(frame);
-		return 0;
-	}
-	while (rte_rdtsc() - start < limit) {
-		uint64_t cycles;
-
-		if (rte_eth_rx_burst(port, 0, &back, 1) == 0)
-			continue;
-		cycles = rte_rdtsc() - start;
-		memcpy(&seen, rte_pktmbuf_mtod_offset(back, uint8_t *, 14), sizeof(seen));
-		rte_pktmbuf_free(back);
-		if (seen == number)
-			return cycles;
-	}
-	return 0;
-}
-
-static int
-cycles_compare(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
+	bench_table_row(vhost->bench, &table, what, &figure);
 }
 
 static void
-report(const struct bench_options *options, const struct vhost_words *words, uint64_t *cycles)
+head(struct vhost *vhost)
 {
-	static const char *const contenders[] = {"back-end"};
+	static const char *const paths[] = {"to the back-end and no further", "there and back",
+					    "from guest to guest",
+					    "from guest to guest, both ways"};
+	const struct vhost_options *options = &vhost->options;
+	const struct bench_table table = {0};
+	char window[32] = "no window";
+
+	if (options->window > 0)
+		snprintf(window, sizeof(window), "window %u", options->window);
+	snprintf(vhost->title, sizeof(vhost->title), "%s, %s B, %u port%s, %u flow%s, %s",
+		 paths[options->path], options->lens_text, vhost->guests.n_ports,
+		 vhost->guests.n_ports > 1 ? "s" : "", options->n_flows,
+		 options->n_flows > 1 ? "s" : "", window);
+	bench_table_head(vhost->bench, &table);
+}
+
+/** What became of the frames. */
+static void
+report_checks(const struct vhost *vhost)
+{
+	const struct checker_stats *stats = &vhost->traffic.stats;
+
+	if (!vhost->traffic.comes_back)
+		return;
+	row(vhost, "lost, frames", stats->lost, false);
+	row(vhost, "duplicated, frames", stats->duplicated, false);
+	row(vhost, "reordered, frames", stats->reordered, false);
+	row(vhost, "corrupted, frames", stats->corrupted, false);
+	row(vhost, "foreign, frames", stats->foreign, false);
+}
+
+static double
+lens_mean(const struct vhost_options *options)
+{
+	uint64_t sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < options->n_lens; i++)
+		sum += options->lens[i];
+	return (double)sum / options->n_lens;
+}
+
+/** What came, of what a rate is made: of frames that do not come back, what was taken. */
+static uint64_t
+n_arrived(const struct traffic *traffic)
+{
+	return traffic->comes_back ? traffic->stats.received : traffic->n_sent;
+}
+
+static void
+show_period(const struct vhost *vhost, double at, double seconds, uint64_t sent, uint64_t arrived)
+{
+	if (!vhost->bench->json)
+		printf("%8.1f s: sent %.3f, received %.3f Mpps, lost %" PRIu64 "\n", at,
+		       sent / seconds / 1e6, arrived / seconds / 1e6, vhost->traffic.stats.lost);
+	fflush(stdout);
+}
+
+/**
+ * Send for options->seconds, slice by slice; the rate of the best slice is what the
+ * machine does when nothing else runs on it.
+ */
+static double
+run_slices(struct vhost *vhost, double *best)
+{
+	struct traffic *traffic = &vhost->traffic;
+	const struct vhost_options *options = &vhost->options;
+	uint64_t shown_sent = 0, shown_arrived = 0, before;
+	double seconds = 0, shown = 0, took;
+
+	*best = 0;
+	while (seconds < options->seconds && !bench_stopped()) {
+		before = n_arrived(traffic);
+		took = traffic_run(traffic, SLICE_SECONDS, options->rate);
+		seconds += took;
+		if (took > 0)
+			*best = RTE_MAX(*best, (n_arrived(traffic) - before) / took);
+		if (options->stats_period == 0 || seconds - shown < options->stats_period)
+			continue;
+		show_period(vhost, seconds, seconds - shown, traffic->n_sent - shown_sent,
+			    n_arrived(traffic) - shown_arrived);
+		shown = seconds;
+		shown_sent = traffic->n_sent;
+		shown_arrived = n_arrived(traffic);
+	}
+	return seconds;
+}
+
+static int
+measure_rate(struct vhost *vhost)
+{
+	struct traffic *traffic = &vhost->traffic;
+	const struct vhost_options *options = &vhost->options;
+	uint64_t sent, arrived, bytes;
+	double seconds, best;
+
+	/* A start of which nothing is counted: rings fill, switches learn, sleepers wake. */
+	traffic_run(traffic, RTE_MIN(0.2, options->seconds), options->rate);
+	traffic_drain(traffic);
+	traffic_reset(traffic);
+	seconds = run_slices(vhost, &best);
+	/* What comes while draining came too late for the rate, but is not lost. */
+	sent = traffic->n_sent;
+	arrived = n_arrived(traffic);
+	bytes = traffic->comes_back ? traffic->stats.bytes : sent * lens_mean(options);
+	traffic_drain(traffic);
+	row(vhost, "sent, Mpps", sent / seconds / 1e6, true);
+	row(vhost, "received, Mpps", arrived / seconds / 1e6, true);
+	row(vhost, "received, best 2 ms, Mpps", best / 1e6, true);
+	row(vhost, "Gbit/s", bytes * 8 / seconds / 1e9, true);
+	row(vhost, "lost, percent", sent > 0 ? 100.0 * traffic->stats.lost / sent : 0, false);
+	report_checks(vhost);
+	return sent > 0 ? 0 : weir_error(EIO, "vhost: the back-end took not a frame");
+}
+
+static void
+report_times(const struct vhost *vhost, const char *of, const struct histogram *histogram)
+{
 	static const struct {
 		const char *name;
 		double part;
 	} rows[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p99.9", 0.999}, {"max", 1}};
-	char title[96];
-	struct bench_table table = {
-		.mode = "vhost",
-		.title = title,
-		.unit = "ns",
-		.contenders = contenders,
-		.n_contenders = 1,
-	};
+	const double ns = 1e9 / rte_get_tsc_hz();
+	char what[64];
 	size_t i;
 
-	snprintf(title, sizeof(title), "round trip of one 64-byte frame, %u us between two",
-		 words->gap_us);
-	qsort(cycles, words->count, sizeof(*cycles), cycles_compare);
-	bench_table_head(options, &table);
 	for (i = 0; i < RTE_DIM(rows); i++) {
-		uint32_t at = RTE_MIN((uint32_t)(rows[i].part * words->count), words->count - 1);
-		double ns = cycles[at] * 1e9 / rte_get_tsc_hz();
-
-		bench_table_row(options, &table, rows[i].name, &ns);
+		snprintf(what, sizeof(what), "%s%s, ns", of, rows[i].name);
+		row(vhost, what, histogram_value(histogram, rows[i].part) * ns, false);
 	}
+	if (vhost->options.histogram && !vhost->bench->json)
+		histogram_print(histogram, ns, stdout);
 }
 
 static int
-measure(const struct bench_options *options, const struct vhost_words *words, uint16_t port,
-	struct rte_mempool *mp)
+measure_round_trips(struct vhost *vhost)
 {
-	uint64_t *cycles = calloc(words->count, sizeof(*cycles)), number;
-	int rc = 0;
+	struct round_trips *trips = calloc(1, sizeof(*trips));
+	int rc;
 
-	if (cycles == NULL)
-		return weir_error(ENOMEM, "vhost: no memory for %u figures", words->count);
-	/* The first ones find every cache cold. */
-	for (number = 0; number < 16 && rc == 0; number++)
-		if (round_trip(port, mp, number) == 0)
-			rc = weir_error(ETIMEDOUT, "vhost: no frame comes back: is the back-end "
-						   "one that gives them back?");
-	for (; number < 16 + (uint64_t)words->count && rc == 0; number++) {
-		if (words->gap_us > 0)
-			rte_delay_us_sleep(words->gap_us);
-		cycles[number - 16] = round_trip(port, mp, number);
-		if (cycles[number - 16] == 0)
-			rc = weir_error(EIO, "vhost: frame %" PRIu64 " is lost", number - 16);
+	if (trips == NULL)
+		return weir_error(ENOMEM, "vhost: no memory for histograms");
+	rc = round_trips_measure(&vhost->traffic, trips);
+	if (rc == 0) {
+		traffic_drain(&vhost->traffic);
+		report_times(vhost, "", &trips->all);
+		if (vhost->options.gap_us > 0 && vhost->options.window > 1) {
+			report_times(vhost, "first of a burst, ", &trips->first);
+			report_times(vhost, "all of a burst, ", &trips->last);
+		}
+		if (vhost->options.gap_us == 0)
+			row(vhost, "received, Mpps", trips->all.n / trips->seconds / 1e6, true);
+		report_checks(vhost);
 	}
-	if (rc == 0)
-		report(options, words, cycles);
-	free(cycles);
+	free(trips);
 	return rc;
+}
+
+/** Whether the rate is carried: sent as it should, and no more lost than may be. */
+static bool
+trial(struct vhost *vhost, double rate)
+{
+	struct traffic *traffic = &vhost->traffic;
+	double seconds, due;
+
+	traffic_reset(traffic);
+	seconds = traffic_run(traffic, vhost->options.seconds, rate);
+	due = seconds * rate;
+	traffic_drain(traffic);
+	if (bench_stopped())
+		return false;
+	/* A back-end that holds the sender back loses nothing, and carries less. */
+	return traffic->n_sent >= 0.999 * due - vhost->options.burst &&
+	       traffic->stats.lost <= vhost->options.loss * traffic->n_sent;
+}
+
+static int
+measure_sweep(struct vhost *vhost)
+{
+	struct traffic *traffic = &vhost->traffic;
+	struct sweep sweep;
+	double seconds, rate;
+
+	traffic_run(traffic, 0.2, 0);
+	traffic_drain(traffic);
+	traffic_reset(traffic);
+	seconds = traffic_run(traffic, vhost->options.seconds, 0);
+	traffic_drain(traffic);
+	if (vhost->options.rate > 0)
+		sweep_init(&sweep, vhost->options.rate, vhost->options.resolution);
+	else
+		sweep_init(&sweep, traffic->n_sent / seconds, vhost->options.resolution);
+	while (!bench_stopped() && (rate = sweep_next(&sweep)) > 0) {
+		bench_progress(vhost->bench, "trial %u: %.3f Mpps, %.3f passed", sweep.n_trials + 1,
+			       rate / 1e6, sweep.passed / 1e6);
+		sweep_result(&sweep, trial(vhost, rate));
+	}
+	row(vhost, "offered at most, Mpps", traffic->n_sent > 0 ? sweep.failed / 1e6 : NAN, true);
+	row(vhost, "highest rate carried, Mpps", sweep.passed / 1e6, true);
+	row(vhost, "trials", sweep.n_trials, false);
+	report_checks(vhost);
+	return 0;
+}
+
+static int
+vhost_measure(struct vhost *vhost)
+{
+	static int (*const measures[])(struct vhost * vhost) = {
+		[MEASURE_RATE] = measure_rate,
+		[MEASURE_ROUND_TRIP] = measure_round_trips,
+		[MEASURE_SWEEP] = measure_sweep,
+	};
+
+	head(vhost);
+	return measures[vhost->options.measure](vhost);
 }
 
 static int
 vhost_run(const struct bench_options *options)
 {
-	struct vhost_words words = {.count = 1000};
-	uint16_t port = rte_eth_find_next(0);
-	struct rte_mempool *mp;
-	int rc = words_parse(options, &words);
+	struct vhost *vhost = calloc(1, sizeof(*vhost));
+	int rc;
 
-	if (rc != 0)
-		return rc;
-	if (port == RTE_MAX_ETHPORTS)
-		return weir_error(ENODEV, "vhost: no port: give EAL "
-					  "--vdev=net_virtio_user0,path=SOCKET");
-	mp = rte_pktmbuf_pool_create("bench_vhost", 4 * RING_SIZE - 1, 32, 0,
-				     RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-	if (mp == NULL)
-		return weir_error(ENOMEM, "vhost: no memory for frames: give EAL more with -m");
-	rc = port_start(port, mp);
-	if (rc == 0)
-		rc = measure(options, &words, port, mp);
-	rte_eth_dev_stop(port);
-	rte_eth_dev_close(port);
-	rte_mempool_free(mp);
+	if (vhost == NULL)
+		return weir_error(ENOMEM, "vhost: no memory");
+	vhost->bench = options;
+	/* The words with the mode's name in front, as getopt wants them. */
+	rc = vhost_options_parse(options->argc + 1, options->argv - 1, &vhost->options);
+	if (rc == 0) {
+		rc = guests_open(&vhost->guests, &vhost->options);
+		if (rc == 0)
+			rc = traffic_init(&vhost->traffic, &vhost->options, &vhost->guests);
+		if (rc == 0)
+			rc = vhost->options.interactive
+				     ? console_run(options, &vhost->traffic, &vhost->options)
+				     : vhost_measure(vhost);
+		traffic_fini(&vhost->traffic);
+		guests_close(&vhost->guests);
+	}
+	free(vhost);
 	return rc;
 }
 
 static const struct bench_mode vhost_mode = {
 	.name = "vhost",
-	.usage = "vhost [count=N] [gap_us=N]   round trips through a back-end, by a virtio_user "
-		 "port",
+	.usage = "vhost [SWITCHES]  the guest side of a vhost-user back-end, by virtio-user",
+	.help = vhost_options_help,
 	.run = vhost_run,
 };
 

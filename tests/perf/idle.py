@@ -78,12 +78,12 @@ def _testpmd(cores):
 def _round_trips(cores, gap_us, count):
     run = subprocess.run(
         [os.path.join(BUILD, "app", "weir-bench", "weir-bench"), *_eal(f"0@{cores[0]}"),
-         f"--vdev={virtio_user(0, SOCKET)}", "--", "--json", "vhost", f"count={count}",
-         f"gap_us={gap_us}"],
+         f"--vdev={virtio_user(0, SOCKET)}", "--", "--json", "vhost", "--measure=round-trip",
+         f"--count={count}", f"--gap-us={gap_us}"],
         text=True, capture_output=True, timeout=60, check=False)
     if run.returncode != 0:
         raise AssertionError(f"weir-bench vhost: {run.stderr}")
-    rows = (json.loads(line) for line in run.stdout.splitlines() if line.startswith("{"))
+    rows = (json.loads(line) for line in run.stdout.splitlines() if line.startswith('{"mode'))
     return {row["case"]: row["back-end"] for row in rows}
 
 
@@ -104,7 +104,7 @@ def latency():
                 if os.path.exists(SOCKET):
                     os.unlink(SOCKET)
         for name, rounds in seen.items():
-            p50, p99 = (statistics.median(r[key] for r in rounds) / 1000 for key in ("p50", "p99"))
+            p50, p99 = (statistics.median(r[key] for r in rounds) / 1000 for key in ("p50, ns", "p99, ns"))
             print(f"{what + ', ' + name:28} {p50:8.2f} {p99:8.2f}", flush=True)
 
 

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TRAFFIC_H
+#define TRAFFIC_H
+
+/*
+ * Sends and checks frames of many flows, on one lcore, through the ports of guests.h.
+ *
+ * A stream is one queue of a port that sends, with flows of its own. What a flow sends
+ * is numbered from 0; what comes is checked against it, wherever it comes from.
+ */
+
+#include <stdbool.h>
+
+#include "checker.h"
+#include "guests.h"
+#include "test_frame.h"
+
+struct traffic_flow {
+	struct test_flow head;
+	uint16_t to; /* the port it must come to */
+	uint64_t n_sent;
+	struct checker_flow checker;
+};
+
+struct traffic_stream {
+	uint16_t port, queue; /* ethdev */
+	struct traffic_flow *flows;
+	unsigned int n_flows, flow; /* next */
+	unsigned int len;	    /* next, index into the lengths */
+	uint32_t n_pending;	    /* made, and not taken by the driver yet */
+	struct rte_mbuf *pending[VHOST_BURST_MAX];
+};
+
+struct traffic {
+	const struct vhost_options *options;
+	struct guests *guests;
+	struct traffic_stream streams[VHOST_PORTS_MAX * 16];
+	unsigned int n_streams;
+	struct traffic_flow *flows;
+	unsigned int n_flows;
+	bool comes_back;
+	uint64_t n_sent;     /* what the drivers took */
+	uint64_t n_given_up; /* on their way for too long to keep the window closed */
+	struct checker_stats stats;
+	uint64_t last_received; /* time stamp */
+	/* Frames that came and go again: their lines are in this lcore's cache. */
+	uint32_t n_stash;
+	struct rte_mbuf *stash[VHOST_BURST_MAX];
+	volatile bool *stop; /* ends a run early, or NULL */
+};
+
+/** @return 0, or -ENOMEM or -EINVAL with its sentence in weir_error_text(). */
+int traffic_init(struct traffic *traffic, const struct vhost_options *options,
+		 struct guests *guests);
+void traffic_fini(struct traffic *traffic);
+
+/** Forget what was sent and what came: a new measurement, with nothing on its way. */
+void traffic_reset(struct traffic *traffic);
+
+/**
+ * Send for so long, and receive.
+ *
+ * @param rate
+ *   Frames a second, or 0 for what the drivers take.
+ * @return
+ *   Seconds that it took: fewer when it was stopped.
+ */
+double traffic_run(struct traffic *traffic, double seconds, double rate);
+
+/** Receive until nothing has come for a while; what is missing then is lost. */
+void traffic_drain(struct traffic *traffic);
+
+/** Make and send up to @p n frames of a stream: how many the driver took. */
+uint32_t traffic_send(struct traffic *traffic, struct traffic_stream *stream, uint32_t n);
+/** What a port's queue has; @p numbers, if not NULL, gets each frame's, or UINT64_MAX. */
+uint32_t traffic_receive(struct traffic *traffic, uint16_t port, uint16_t queue, uint64_t *numbers);
+
+#endif
