@@ -151,15 +151,27 @@ number_parse(const char *text, bool suffix, uint64_t *value)
 	return *end == '\0' ? 0 : -EINVAL;
 }
 
-int
-weir_keys_parse_bytes(const char *text, uint64_t *value)
+static int
+parse_whole(const char *text, bool suffix, uint64_t *value)
 {
 	uint64_t number;
 
-	if (number_parse(text, true, &number) != 0)
+	if (number_parse(text, suffix, &number) != 0)
 		return -EINVAL;
 	*value = number;
 	return 0;
+}
+
+int
+weir_keys_parse_bytes(const char *text, uint64_t *value)
+{
+	return parse_whole(text, true, value);
+}
+
+int
+weir_keys_parse_number(const char *text, uint64_t *value)
+{
+	return parse_whole(text, false, value);
 }
 
 static int

@@ -96,22 +96,22 @@ class_command(const struct weir_class *class, const char *verb, telemetry_cb fn,
 	}
 }
 
-static bool
-class_has_room(const char *room)
+static struct weir_class *
+class_of_room(const char *room)
 {
 	unsigned int i;
 
 	for (i = 0; i < n_classes; i++)
 		if (strcmp(classes[i]->room, room) == 0)
-			return true;
-	return false;
+			return classes[i];
+	return NULL;
 }
 
 void
 weir_class_register(struct weir_class *class)
 {
 	if (class->room == NULL || class->info == NULL || class->stats == NULL ||
-	    class_has_room(class->room) || n_classes == CLASS_MAX) {
+	    class_of_room(class->room) != NULL || n_classes == CLASS_MAX) {
 		fprintf(stderr,
 			"weir: class %s is incomplete or taken, or the table of %d is full\n",
 			class->room ? class->room : "?", CLASS_MAX);
@@ -177,4 +177,21 @@ weir_object_find(struct weir_class *class, const char *name)
 	object = object_find_locked(class, name);
 	pthread_mutex_unlock(&class->lock);
 	return object;
+}
+
+unsigned int
+weir_object_names(const char *room, char (*names)[WEIR_OBJECT_NAMESIZE], unsigned int max)
+{
+	struct weir_class *class = class_of_room(room);
+	struct weir_object *object;
+	unsigned int n = 0;
+
+	if (class == NULL)
+		return 0;
+	pthread_mutex_lock(&class->lock);
+	TAILQ_FOREACH(object, &class->objects, next)
+		if (n < max)
+			memcpy(names[n++], object->name, sizeof(object->name));
+	pthread_mutex_unlock(&class->lock);
+	return n;
 }

@@ -64,6 +64,9 @@ int weir_keys_bytes(const struct weir_keys *keys, const char *key, uint64_t min,
  */
 int weir_keys_parse_bytes(const char *text, uint64_t *value);
 
+/** Likewise, without a suffix: a number of something else than bytes. */
+int weir_keys_parse_number(const char *text, uint64_t *value);
+
 /** on or off. */
 int weir_keys_switch(const struct weir_keys *keys, const char *key, bool *value);
 

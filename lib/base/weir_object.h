@@ -87,4 +87,14 @@ void weir_object_remove(struct weir_class *class, struct weir_object *object);
  */
 struct weir_object *weir_object_find(struct weir_class *class, const char *name);
 
+/**
+ * The names of a room's objects, in the order in which they were added: to list them,
+ * or to complete what a user types.
+ *
+ * @return
+ *   Names set, at most @p max; 0 when no class has this @p room.
+ */
+unsigned int weir_object_names(const char *room, char (*names)[WEIR_OBJECT_NAMESIZE],
+			       unsigned int max);
+
 #endif

@@ -70,6 +70,21 @@ bytes_take_a_suffix_and_do_not_overflow(void **state)
 }
 
 static void
+values_without_keys_are_read_likewise(void **state)
+{
+	uint64_t value = 7;
+
+	assert_int_equal(weir_keys_parse_bytes("2K", &value), 0);
+	assert_int_equal(value, 2048);
+	assert_int_equal(weir_keys_parse_number("2K", &value), -EINVAL);
+	assert_int_equal(weir_keys_parse_number("-1", &value), -EINVAL);
+	assert_int_equal(weir_keys_parse_number("", &value), -EINVAL);
+	assert_int_equal(value, 2048);
+	assert_int_equal(weir_keys_parse_number("500", &value), 0);
+	assert_int_equal(value, 500);
+}
+
+static void
 choices_and_switches_name_what_is_right(void **state)
 {
 	static const char *const modes[] = {"server", "client", NULL};
@@ -111,6 +126,23 @@ endpoints_are_found_by_name_and_unique(void **state)
 }
 
 static void
+names_of_a_room_are_listed_in_order(void **state)
+{
+	struct weir_endpoint *b = weir_endpoint_create("type=null,name=b");
+	struct weir_endpoint *a = weir_endpoint_create("type=null,name=a");
+	char names[3][WEIR_OBJECT_NAMESIZE];
+
+	assert_int_equal(weir_object_names("endpoint", names, 3), 2);
+	assert_string_equal(names[0], "b");
+	assert_string_equal(names[1], "a");
+	assert_int_equal(weir_object_names("endpoint", names, 1), 1);
+	assert_int_equal(weir_object_names("endpoin", names, 3), 0);
+	weir_endpoint_free(a);
+	weir_endpoint_free(b);
+	assert_int_equal(weir_object_names("endpoint", names, 3), 0);
+}
+
+static void
 endpoint_keys_are_checked(void **state)
 {
 	assert_null(weir_endpoint_create("name=x"));
@@ -131,9 +163,11 @@ main(void)
 		cmocka_unit_test(doubled_and_empty_keys_are_refused),
 		cmocka_unit_test(numbers_are_whole_and_in_range),
 		cmocka_unit_test(bytes_take_a_suffix_and_do_not_overflow),
+		cmocka_unit_test(values_without_keys_are_read_likewise),
 		cmocka_unit_test(choices_and_switches_name_what_is_right),
 		cmocka_unit_test(object_names_are_checked),
 		cmocka_unit_test(endpoints_are_found_by_name_and_unique),
+		cmocka_unit_test(names_of_a_room_are_listed_in_order),
 		cmocka_unit_test(endpoint_keys_are_checked),
 	};
 
