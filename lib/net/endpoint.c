@@ -20,8 +20,9 @@ struct weir_endpoint {
 
 	pthread_mutex_t lock; /* of what follows */
 	TAILQ_HEAD(, attached) attached;
-	struct weir_queue_stats past; /* of queues that are gone */
-	uint64_t state[];	      /* uint64_t for its alignment */
+	struct weir_queue_stats past;	 /* of queues that are gone */
+	struct weir_queue_stats cleared; /* what was counted when it was cleared */
+	uint64_t state[];		 /* uint64_t for its alignment */
 };
 
 /** A client's queues, for as long as it has them. */
@@ -371,16 +372,40 @@ weir_endpoint_stop(struct weir_endpoint *endpoint, struct weir_endpoint_client *
 	endpoint->ops->stop(endpoint, client, queues);
 }
 
-void
-weir_endpoint_stats(struct weir_endpoint *endpoint, struct weir_queue_stats *stats)
+static void
+stats_sum_locked(struct weir_endpoint *endpoint, struct weir_queue_stats *stats)
 {
 	struct attached *attached;
 	uint16_t i;
 
-	pthread_mutex_lock(&endpoint->lock);
 	*stats = endpoint->past;
 	TAILQ_FOREACH(attached, &endpoint->attached, next)
 		for (i = 0; i < attached->client->n_queues; i++)
 			stats_add(stats, &attached->queues[i]->stats);
+}
+
+void
+weir_endpoint_clear_stats(struct weir_endpoint *endpoint)
+{
+	/* A counter has one writer, its lcore: it goes on, and what it had is taken off. */
+	pthread_mutex_lock(&endpoint->lock);
+	stats_sum_locked(endpoint, &endpoint->cleared);
+	pthread_mutex_unlock(&endpoint->lock);
+}
+
+void
+weir_endpoint_stats(struct weir_endpoint *endpoint, struct weir_queue_stats *stats)
+{
+	const struct weir_queue_stats *cleared = &endpoint->cleared;
+
+	pthread_mutex_lock(&endpoint->lock);
+	stats_sum_locked(endpoint, stats);
+	stats->tx_packets -= cleared->tx_packets;
+	stats->tx_bytes -= cleared->tx_bytes;
+	stats->rx_packets -= cleared->rx_packets;
+	stats->rx_bytes -= cleared->rx_bytes;
+	stats->tx_dropped -= cleared->tx_dropped;
+	stats->tx_busy -= cleared->tx_busy;
+	stats->rx_dropped -= cleared->rx_dropped;
 	pthread_mutex_unlock(&endpoint->lock);
 }

@@ -155,7 +155,10 @@ void weir_queues_free(struct weir_queue **queues, uint16_t n);
 void weir_endpoint_stop(struct weir_endpoint *endpoint, struct weir_endpoint_client *client,
 			struct weir_queue **queues);
 
-/** Sum over the queues there are and those that were. Any thread. */
+/** Count from zero again. Any thread; the lcores that count do not notice. */
+void weir_endpoint_clear_stats(struct weir_endpoint *endpoint);
+
+/** Sum over the queues there are and those that were, since cleared. Any thread. */
 void weir_endpoint_stats(struct weir_endpoint *endpoint, struct weir_queue_stats *stats);
 
 #endif

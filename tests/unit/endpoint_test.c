@@ -456,6 +456,33 @@ counters_outlive_the_guest(void **state)
 }
 
 static void
+cleared_counters_count_from_zero(void **state)
+{
+	struct env *env = *state;
+	struct plain_pair *pair = &env->guest->pairs[0];
+	struct weir_queue_stats stats;
+	uint64_t before;
+
+	plain_pair_post(pair, PLAIN_IDS);
+	plain_pair_send(pair, PLAIN_BURST, 60, 1, NULL);
+	poll_until(env, &pair->done, pair->taken);
+	weir_endpoint_clear_stats(env->endpoint);
+	weir_endpoint_stats(env->endpoint, &stats);
+	assert_int_equal(stats.tx_packets + stats.tx_dropped + stats.tx_bytes, 0);
+	before = pair->taken;
+	plain_pair_post(pair, PLAIN_IDS);
+	plain_pair_send(pair, 5, 60, 1, NULL);
+	poll_until(env, &pair->done, pair->taken);
+	weir_endpoint_stats(env->endpoint, &stats);
+	assert_int_equal(stats.tx_packets + stats.tx_dropped, pair->taken - before);
+	guest_detach(env);
+	weir_endpoint_stats(env->endpoint, &stats);
+	assert_true(stats.tx_packets + stats.tx_dropped >= pair->taken - before);
+	assert_true(stats.tx_packets + stats.tx_dropped < UINT32_MAX); /* not below zero */
+	guest_attach(env, 1);
+}
+
+static void
 a_queue_moves_between_lcores_and_loses_nothing(void **state)
 {
 	struct env *env = *state;
@@ -507,6 +534,7 @@ main(void)
 		CLAIM(a_pair_put_aside_gets_nothing),
 		CLAIM(a_guest_comes_and_goes_with_ids_in_flight),
 		CLAIM(counters_outlive_the_guest),
+		CLAIM(cleared_counters_count_from_zero),
 		CLAIM(a_queue_moves_between_lcores_and_loses_nothing),
 	};
 	struct env *env;
