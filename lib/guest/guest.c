@@ -423,6 +423,18 @@ weir_guest_start(struct weir_guest *guest)
 	return 0;
 }
 
+const char *
+weir_guest_name(const struct weir_guest *guest)
+{
+	return guest->object.name;
+}
+
+struct weir_endpoint *
+weir_guest_endpoint(const struct weir_guest *guest)
+{
+	return guest->endpoint;
+}
+
 void
 weir_guest_tend(struct weir_guest *guest)
 {

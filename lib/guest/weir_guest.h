@@ -110,6 +110,11 @@ void weir_guest_stop(struct weir_guest *guest);
 /** Stop and free; accepts NULL. */
 void weir_guest_free(struct weir_guest *guest);
 
+/** Valid as long as the guest. Control threads. */
+const char *weir_guest_name(const struct weir_guest *guest);
+/** Where its frames go to and come from now. Control threads. */
+struct weir_endpoint *weir_guest_endpoint(const struct weir_guest *guest);
+
 /** "g0 pair 1", for log lines; valid as long as the guest is up. */
 const char *weir_pair_name(const struct weir_pair *pair);
 
