@@ -1,40 +1,30 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * weir, the back-end: start what the command line names, serve until a signal asks
- * to end, undo all of it in reverse.
+ * weir, the back-end: start what the command line names, serve until a signal or a
+ * command asks to end, undo all of it in reverse.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_log.h>
-#include <rte_malloc.h>
 
+#include "backend.h"
+#include "console.h"
+#include "control.h"
 #include "options.h"
-#include "weir_budget.h"
-#include "weir_endpoint.h"
 #include "weir_error.h"
 #include "weir_frame.h"
-#include "weir_guest.h"
-#include "weir_poller.h"
 
 /* How often guests that broke their rings are looked for. */
 #define TEND_MS 100
-/* Memory is asked for in pieces of this size, to see whether it is there. */
-#define PROBE_BYTES (256 << 10)
-
-struct weir {
-	struct weir_budget *budget;
-	struct weir_pollers *pollers;
-	struct weir_endpoint *endpoints[OPTIONS_ENDPOINTS_MAX];
-	unsigned int n_endpoints;
-	struct weir_guest *guests[OPTIONS_GUESTS_MAX];
-	unsigned int n_guests;
-};
 
 static int
 fail(void)
@@ -45,148 +35,102 @@ fail(void)
 
 /** The arithmetic of memory, in one line. */
 static void
-say_memory(const struct weir *weir)
+say_memory(const struct backend *backend)
 {
-	uint64_t limit = weir_budget_limit_bytes(weir->budget);
+	uint64_t limit = weir_budget_limit_bytes(backend->budget);
 	char of[64] = "no limit";
 
 	if (limit != WEIR_BUDGET_UNLIMITED)
 		snprintf(of, sizeof(of), "a limit of %.1f MB", limit / 1048576.0);
 	printf("weir: %u guest%s x 2 directions x %u frames of their MTU = %.1f MB reserved, %s\n",
-	       weir->n_guests, weir->n_guests == 1 ? "" : "s", WEIR_FRAME_CAPACITY_DEFAULT,
-	       weir_budget_used_bytes(weir->budget) / 1048576.0, of);
-}
-
-/**
- * Whether EAL has, or can get, the memory that the guests were promised. Their frames
- * are made on need, so that nothing else would tell before a guest is short of them.
- */
-static int
-check_memory(const struct weir *weir)
-{
-	uint64_t promised = weir_budget_used_bytes(weir->budget);
-	size_t n = promised / PROBE_BYTES + 1, had = 0;
-	void **probes = calloc(n, sizeof(*probes));
-	bool enough;
-
-	if (probes == NULL)
-		return weir_error(ENOMEM, "no memory");
-	while (had < n && (probes[had] = rte_malloc(NULL, PROBE_BYTES, 0)) != NULL)
-		had++;
-	enough = had == n;
-	while (had > 0)
-		rte_free(probes[--had]);
-	free(probes);
-	if (enough)
-		return 0;
-	return weir_error(ENOMEM,
-			  "too little memory: %u guest%s promised %.1f MB of frames, which EAL "
-			  "cannot give: use -m MEGABYTES, or more huge pages",
-			  weir->n_guests, weir->n_guests == 1 ? " was" : "s were",
-			  promised / 1048576.0);
-}
-
-static int
-weir_open(struct weir *weir, const struct options *options)
-{
-	unsigned int i;
-	int rc;
-
-	weir->pollers = weir_pollers_start(options->idle_us);
-	if (weir->pollers == NULL)
-		return -rte_errno;
-	weir->budget = weir_budget_create("host", NULL, options->budget_bytes);
-	if (weir->budget == NULL)
-		return -rte_errno;
-	for (i = 0; i < options->n_endpoints; i++) {
-		weir->endpoints[i] = weir_endpoint_create(options->endpoints[i]);
-		if (weir->endpoints[i] == NULL)
-			return -rte_errno;
-		weir->n_endpoints++;
-	}
-	for (i = 0; i < options->n_guests; i++) {
-		weir->guests[i] = weir_guest_create(
-			options->guests[i], weir_pollers_scheduler(weir->pollers), weir->budget);
-		if (weir->guests[i] == NULL)
-			return -rte_errno;
-		weir->n_guests++;
-	}
-	rc = check_memory(weir);
-	if (rc != 0)
-		return rc;
-	/* All words are right: only now does anything appear outside. */
-	for (i = 0; i < weir->n_guests; i++) {
-		rc = weir_guest_start(weir->guests[i]);
-		if (rc != 0)
-			return rc;
-	}
-	return 0;
+	       backend->n_guests, backend->n_guests == 1 ? "" : "s", WEIR_FRAME_CAPACITY_DEFAULT,
+	       weir_budget_used_bytes(backend->budget) / 1048576.0, of);
 }
 
 static void
-weir_close(struct weir *weir)
+say_ready(const struct backend *backend)
 {
-	unsigned int i;
+	unsigned int n_pollers = weir_pollers_count(backend->pollers);
 
-	/* Patched guests hold each other's frames until both have stopped. */
-	for (i = 0; i < weir->n_guests; i++)
-		weir_guest_stop(weir->guests[i]);
-	while (weir->n_guests > 0)
-		weir_guest_free(weir->guests[--weir->n_guests]);
-	while (weir->n_endpoints > 0)
-		weir_endpoint_free(weir->endpoints[--weir->n_endpoints]);
-	weir_budget_free(weir->budget);
-	weir_pollers_stop(weir->pollers);
-}
-
-/** Look after the guests until a signal asks to end; which. */
-static int
-weir_wait(struct weir *weir, const sigset_t *signals)
-{
-	const struct timespec period = {.tv_nsec = TEND_MS * 1000000L};
-	unsigned int i;
-	int caught;
-
-	while ((caught = sigtimedwait(signals, NULL, &period)) < 0)
-		for (i = 0; i < weir->n_guests; i++)
-			weir_guest_tend(weir->guests[i]);
-	return caught;
-}
-
-static int
-weir_serve(const struct options *options, const sigset_t *signals)
-{
-	static struct weir weir;
-	int rc, caught;
-
-	rc = weir_open(&weir, options);
-	if (rc != 0) {
-		/* Said last, so that what is undone meanwhile does not hide it. */
-		char text[WEIR_ERROR_TEXTSIZE];
-
-		snprintf(text, sizeof(text), "%s", weir_error_text());
-		weir_close(&weir);
-		weir_error(-rc, "%s", text);
-		return rc;
-	}
-	say_memory(&weir);
-	printf("weir: %u poll lcore%s, %u endpoint%s\n", weir_pollers_count(weir.pollers),
-	       weir_pollers_count(weir.pollers) == 1 ? "" : "s", weir.n_endpoints,
-	       weir.n_endpoints == 1 ? "" : "s");
+	say_memory(backend);
+	printf("weir: %u poll lcore%s, %u endpoint%s\n", n_pollers, n_pollers == 1 ? "" : "s",
+	       backend->n_endpoints, backend->n_endpoints == 1 ? "" : "s");
 	printf("weir: ready\n");
 	fflush(stdout);
-	caught = weir_wait(&weir, signals);
-	printf("weir: %s: ending\n", strsignal(caught));
+}
+
+/** Run what is typed, and look after the guests, until someone asks to end. */
+static void
+serve(struct control *control, struct console *console, int signal_fd)
+{
+	struct pollfd fds[] = {{.fd = signal_fd, .events = POLLIN},
+			       {.fd = STDIN_FILENO, .events = POLLIN}};
+	struct signalfd_siginfo caught;
+
+	while (!control->quit) {
+		poll(fds, console != NULL ? 2 : 1, TEND_MS);
+		if (fds[0].revents != 0 &&
+		    read(signal_fd, &caught, sizeof(caught)) == sizeof(caught)) {
+			printf("weir: %s: ending\n", strsignal((int)caught.ssi_signo));
+			break;
+		}
+		/* As in testpmd, the end of what is typed asks to end. */
+		if (console != NULL && fds[1].revents != 0 && !console_read(console))
+			break;
+		control_tend(control);
+	}
 	fflush(stdout);
-	weir_close(&weir);
+}
+
+static int
+run(struct control *control, const struct options *options, int signal_fd)
+{
+	struct console *console = NULL;
+	int rc;
+
+	rc = backend_open(control->backend, options);
+	if (rc != 0)
+		return rc;
+	control_telemetry_register(control);
+	if (options->cmdline_file != NULL)
+		rc = control_file(control, options->cmdline_file);
+	if (rc != 0)
+		return rc;
+	say_ready(control->backend);
+	if (options->interactive) {
+		console = console_open(control);
+		if (console == NULL)
+			return -rte_errno;
+	}
+	serve(control, console, signal_fd);
+	console_close(console);
 	return 0;
+}
+
+static int
+open_and_close(const struct options *options, int signal_fd)
+{
+	static struct backend backend;
+	static struct control control;
+	char text[WEIR_ERROR_TEXTSIZE];
+	int rc;
+
+	control_init(&control, &backend);
+	rc = run(&control, options, signal_fd);
+	/* Said last, so that what is undone meanwhile does not hide it. */
+	snprintf(text, sizeof(text), "%s", weir_error_text());
+	control_close(&control);
+	backend_close(&backend);
+	if (rc != 0)
+		weir_error(-rc, "%s", text);
+	return rc;
 }
 
 int
 main(int argc, char **argv)
 {
 	struct options options;
-	int separator, rc;
+	int separator, signal_fd, rc;
 	sigset_t signals;
 
 	if (options_answer(argc, argv))
@@ -202,12 +146,17 @@ main(int argc, char **argv)
 	if (options_parse(argc - separator, argv + separator, &options) != 0)
 		return fail();
 
-	/* Blocked before EAL makes its threads: only sigwait() gets them. */
+	/* Blocked before EAL makes its threads: only the descriptor gets them. */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
+	if (signal_fd < 0) {
+		weir_error(errno, "no descriptor for signals: %s", strerror(errno));
+		return fail();
+	}
 
 	/* The library tells each message it reads; --log-level=lib.vhost:info brings that back. */
 	rte_log_set_level_pattern("lib.vhost.*", RTE_LOG_WARNING);
@@ -224,7 +173,7 @@ main(int argc, char **argv)
 				   rte_strerror(rte_errno));
 		return fail();
 	}
-	rc = weir_serve(&options, &signals);
+	rc = open_and_close(&options, signal_fd);
 	rte_eal_cleanup();
 	return rc == 0 ? EXIT_SUCCESS : fail();
 }

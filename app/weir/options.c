@@ -18,6 +18,7 @@ enum {
 	OPTION_GUEST,
 	OPTION_BUDGET,
 	OPTION_IDLE_US,
+	OPTION_CMDLINE_FILE,
 	OPTION_HELP,
 	OPTION_VERSION
 };
@@ -27,6 +28,8 @@ static const struct option long_options[] = {
 	{"guest", required_argument, NULL, OPTION_GUEST},
 	{"budget", required_argument, NULL, OPTION_BUDGET},
 	{"idle-us", required_argument, NULL, OPTION_IDLE_US},
+	{"interactive", no_argument, NULL, 'i'},
+	{"cmdline-file", required_argument, NULL, OPTION_CMDLINE_FILE},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{NULL, 0, NULL, 0},
@@ -68,6 +71,10 @@ print_help(void)
 	       "      most that the frames of all guests may take, K, M or G allowed (no limit)\n\n"
 	       "  --idle-us MICROSECONDS\n"
 	       "      an lcore without a frame for so long sleeps; 0: never (%d)\n\n"
+	       "  -i, --interactive\n"
+	       "      take commands from standard input; its end ends weir\n\n"
+	       "  --cmdline-file PATH\n"
+	       "      first run the commands in this file, one a line; an error ends weir\n\n"
 	       "  --help, --version\n\n"
 	       "The main lcore controls, every other lcore polls. Without huge pages, give EAL\n"
 	       "--no-huge -m MEGABYTES. For instance:\n\n"
@@ -116,7 +123,7 @@ options_parse(int argc, char **argv, struct options *options)
 	options->idle_us = WEIR_POLLER_IDLE_US_DEFAULT;
 	optind = 1;
 	opterr = 0; /* the sentence is ours */
-	while (rc == 0 && (option = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
+	while (rc == 0 && (option = getopt_long(argc, argv, ":i", long_options, NULL)) != -1) {
 		switch (option) {
 		case OPTION_ENDPOINT:
 			rc = append("--endpoint", options->endpoints, &options->n_endpoints,
@@ -135,12 +142,18 @@ options_parse(int argc, char **argv, struct options *options)
 						optarg);
 			break;
 		case OPTION_IDLE_US:
-			if (weir_keys_parse_bytes(optarg, &options->idle_us) != 0 ||
+			if (weir_keys_parse_number(optarg, &options->idle_us) != 0 ||
 			    options->idle_us > IDLE_US_MAX)
 				rc = weir_error(
 					EINVAL,
 					"--idle-us %s: microseconds from 0 to %d are needed",
 					optarg, IDLE_US_MAX);
+			break;
+		case 'i':
+			options->interactive = true;
+			break;
+		case OPTION_CMDLINE_FILE:
+			options->cmdline_file = optarg;
 			break;
 		case ':':
 			rc = weir_error(EINVAL, "%s needs a value: see weir --help",
@@ -149,7 +162,7 @@ options_parse(int argc, char **argv, struct options *options)
 		default:
 			rc = weir_error(EINVAL,
 					"unknown option '%s': --endpoint, --guest, --budget, "
-					"--idle-us, --help and "
+					"--idle-us, --interactive, --cmdline-file, --help and "
 					"--version are known (EAL's go before the --)",
 					argv[optind - 1]);
 		}
@@ -160,8 +173,10 @@ options_parse(int argc, char **argv, struct options *options)
 		return weir_error(EINVAL,
 				  "'%s' is not an option: write --endpoint KEYS or --guest KEYS",
 				  argv[optind]);
-	if (options->n_guests == 0)
-		return weir_error(EINVAL, "no guest to serve: add --guest "
-					  "name=NAME,socket=PATH,endpoint=NAME (see weir --help)");
+	if (options->n_guests == 0 && !options->interactive && options->cmdline_file == NULL)
+		return weir_error(EINVAL,
+				  "no guest to serve: add --guest "
+				  "name=NAME,socket=PATH,endpoint=NAME (see weir --help), or -i or "
+				  "--cmdline-file to add some later");
 	return 0;
 }

@@ -19,6 +19,8 @@ struct options {
 	unsigned int n_guests;
 	uint64_t budget_bytes;
 	uint64_t idle_us;
+	bool interactive;
+	const char *cmdline_file; /* or NULL */
 };
 
 /** Whether --help or --version was among the words; answered on stdout, without EAL. */

@@ -57,6 +57,7 @@ def wrong_value():
     _refused(*LOOP, "--guest", GUEST + "loop,mode=sever", said=("sever", "server", "client"))
     _refused(*LOOP, "--guest", GUEST + "loop,queues=0", said=("queues", "1"))
     _refused(*LOOP, "--guest", GUEST + "loop,mtu=67", said=("mtu=67", "68"))
+    _refused(*LOOP, "--guest", GUEST + "loop", "--idle-us", "1K", said=("1K", "microseconds"))
 
 
 def unknown_type():

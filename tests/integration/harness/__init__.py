@@ -2,6 +2,7 @@
 """What the integration tests share: weir, its peers, and a place of their own to run in."""
 from . import tcp
 from .claim import Failure, Skip, main, need, wait_for
+from .console import Console
 from .guest import Guest, Nic
 from .huge import HugePages
 from .process import Process
@@ -9,5 +10,5 @@ from .telemetry import telemetry
 from .testpmd import Testpmd
 from .weir import WEIR, Weir
 
-__all__ = ["Failure", "Guest", "HugePages", "Nic", "Process", "Skip", "Testpmd", "WEIR", "Weir", "main",
+__all__ = ["Console", "Failure", "Guest", "HugePages", "Nic", "Process", "Skip", "Testpmd", "WEIR", "Weir", "main",
            "need", "tcp", "telemetry", "wait_for"]

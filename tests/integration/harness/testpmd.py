@@ -30,9 +30,10 @@ class Testpmd(process.Process):
         start = len(self.log())
         self.popen.stdin.write(command.encode() + b"\n")
         self.popen.stdin.flush()
+        # Not at the end: an event may be told behind the prompt.
         wait_for(f"{self.name} to do '{command}'",
-                 lambda: self.log()[start:].endswith(self.PROMPT), seconds)
-        return self.log()[start:].removesuffix(self.PROMPT)
+                 lambda: self.PROMPT in self.log()[start:], seconds)
+        return self.log()[start:].partition(self.PROMPT)[0]
 
     def counters(self, port):
         """{"RX-packets": n, ...} of a port."""
