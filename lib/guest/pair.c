@@ -123,17 +123,15 @@ weir_pair_arm(struct weir_pair *pair)
 {
 	enum weir_pair_sleep rx = WEIR_PAIR_SLEEP, tx = WEIR_PAIR_SLEEP;
 	struct weir_queue *queue = pair->queue;
-	bool ready;
 
 	if (pair->broken != NULL)
 		return WEIR_PAIR_SLEEP;
-	ready = queue->ops->poll_ready(queue, &pair->access, true);
 	/* New buffers matter only when they are what is missing. */
 	pair->armed_rx = atomic_load_explicit(&pair->rx_enabled, memory_order_relaxed) &&
 			 pair->path->rx_blocked(pair);
 	if (pair->armed_rx)
 		rx = ring_arm(pair, WEIR_PAIR_WAKE_RX);
-	else if (ready)
+	else if (queue->ops->poll_ready(queue, &pair->access, false))
 		return WEIR_PAIR_BUSY;
 	if (atomic_load_explicit(&pair->tx_enabled, memory_order_relaxed))
 		tx = ring_arm(pair, WEIR_PAIR_WAKE_TX);
@@ -141,6 +139,19 @@ weir_pair_arm(struct weir_pair *pair)
 	if (pair->n_pending > 0)
 		tx = WEIR_PAIR_TIMED;
 	return RTE_MIN(rx, tx);
+}
+
+enum weir_pair_sleep
+weir_pair_arm_endpoint(struct weir_pair *pair)
+{
+	struct weir_queue *queue = pair->queue;
+
+	if (pair->broken != NULL || !queue->ops->poll_ready(queue, &pair->access, true))
+		return WEIR_PAIR_SLEEP;
+	if (!pair->armed_rx)
+		return WEIR_PAIR_BUSY;
+	/* Its frames wait for the guest's buffers, and it does not tell of anything else. */
+	return pair->n_out > pair->n_pending ? WEIR_PAIR_TIMED : WEIR_PAIR_SLEEP;
 }
 
 void

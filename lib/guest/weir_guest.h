@@ -134,10 +134,16 @@ enum weir_pair_sleep {
 };
 
 /**
- * Ask the guest and the endpoint to tell when there is something. Whoever sleeps
- * polls the pair once more after this and a full fence.
+ * Ask the guest to kick when there is something. Whoever sleeps polls the pair once
+ * more after this and a full fence, and then calls weir_pair_arm_endpoint().
  */
 enum weir_pair_sleep weir_pair_arm(struct weir_pair *pair);
+
+/**
+ * Ask the endpoint to tell when there is something, and see whether there is. Nobody
+ * polls the pair between this and the sleep: a queue that is polled need not tell.
+ */
+enum weir_pair_sleep weir_pair_arm_endpoint(struct weir_pair *pair);
 
 /** Undo weir_pair_arm(): we poll again. */
 void weir_pair_disarm(struct weir_pair *pair);

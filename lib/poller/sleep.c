@@ -6,11 +6,13 @@
  * they were asked to; endpoints, whose descriptors become readable; control threads,
  * who ring the wake of the mailbox. To sleep, the lcore
  *
- *   1. arms: announces itself at the wake, asks every guest and endpoint to tell;
+ *   1. arms: announces itself at the wake, asks every guest to kick;
  *   2. fences: what it asked for is visible before it looks;
- *   3. looks once more, at the mailbox and at every pair;
- *   4. waits in epoll, when there was nothing;
- *   5. disarms.
+ *   3. looks once more, at every pair;
+ *   4. has every endpoint arm, which looks for itself: behind the look at the pairs,
+ *      because a queue that is polled takes itself for awake;
+ *   5. waits in epoll, when there was nothing, in the mailbox neither;
+ *   6. disarms.
  *
  * Whoever brings work does the mirror: publishes it, fences, looks whether to tell.
  * So either the look sees the work, or its bringer sees the request (virtio 1.1,
@@ -57,7 +59,21 @@ sleep_unwatch(struct weir_poller *poller, int fd)
 	epoll_ctl(poller->sleep.epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
-/** Ask everyone to tell; how long to sleep in ms, -1 for ever, 0 not at all. */
+/** Sleep no longer than @p sleep allows; in ms, -1 for ever, 0 not at all. */
+static int
+timeout_shorten(int timeout_ms, enum weir_pair_sleep sleep)
+{
+	switch (sleep) {
+	case WEIR_PAIR_BUSY:
+		return 0;
+	case WEIR_PAIR_TIMED:
+		return timeout_ms == 0 ? 0 : TIMED_MS;
+	default:
+		return timeout_ms;
+	}
+}
+
+/** Ask every guest to kick; how long to sleep. */
 static int
 sleep_arm(struct weir_poller *poller, unsigned int *n_armed)
 {
@@ -65,19 +81,20 @@ sleep_arm(struct weir_poller *poller, unsigned int *n_armed)
 	unsigned int i;
 
 	weir_wake_arm_unordered(&poller->sleep.wake);
-	for (i = 0; i < poller->n_pairs && timeout_ms != 0; i++) {
-		switch (weir_pair_arm(poller->pairs[i])) {
-		case WEIR_PAIR_BUSY:
-			timeout_ms = 0;
-			break;
-		case WEIR_PAIR_TIMED:
-			timeout_ms = TIMED_MS;
-			break;
-		case WEIR_PAIR_SLEEP:
-			break;
-		}
-	}
+	for (i = 0; i < poller->n_pairs && timeout_ms != 0; i++)
+		timeout_ms = timeout_shorten(timeout_ms, weir_pair_arm(poller->pairs[i]));
 	*n_armed = i;
+	return timeout_ms;
+}
+
+/** Likewise every endpoint. */
+static int
+sleep_arm_endpoints(struct weir_poller *poller, int timeout_ms)
+{
+	unsigned int i;
+
+	for (i = 0; i < poller->n_pairs && timeout_ms != 0; i++)
+		timeout_ms = timeout_shorten(timeout_ms, weir_pair_arm_endpoint(poller->pairs[i]));
 	return timeout_ms;
 }
 
@@ -131,7 +148,10 @@ sleep_once(struct weir_poller *poller)
 		weir_wake_order();
 		rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
 		moved = poller_poll(poller);
-		if (moved == 0 && !atomic_load_explicit(&poller->asked, memory_order_relaxed) &&
+		if (moved == 0)
+			timeout_ms = sleep_arm_endpoints(poller, timeout_ms);
+		if (moved == 0 && timeout_ms != 0 &&
+		    !atomic_load_explicit(&poller->asked, memory_order_relaxed) &&
 		    !atomic_load_explicit(&poller->quit, memory_order_relaxed)) {
 			then = rte_rdtsc();
 			n = epoll_wait(sleep->epoll_fd, events, EVENTS_MAX, timeout_ms);
