@@ -375,7 +375,7 @@ guest_open(struct weir_guest *guest, const struct weir_keys *keys, struct weir_b
 free_budget:
 	weir_budget_free(guest->budget);
 unclaim:
-	weir_endpoint_unclaim(guest->endpoint);
+	weir_endpoint_unclaim(guest->endpoint, name);
 remove:
 	weir_object_remove(&guest_class, &guest->object);
 	return rc;
@@ -454,7 +454,7 @@ weir_guest_free(struct weir_guest *guest)
 		return;
 	weir_guest_stop(guest);
 	weir_object_remove(&guest_class, &guest->object);
-	weir_endpoint_unclaim(guest->endpoint);
+	weir_endpoint_unclaim(guest->endpoint, guest->object.name);
 	guest_pools_free(guest);
 	weir_budget_free(guest->budget);
 	pthread_mutex_destroy(&guest->session);

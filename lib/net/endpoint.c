@@ -15,14 +15,20 @@
 struct weir_endpoint {
 	struct weir_object object;
 	const struct weir_endpoint_ops *ops;
-	uint16_t n_claims;
-	char first_claim[WEIR_OBJECT_NAMESIZE];
 
 	pthread_mutex_t lock; /* of what follows */
+	TAILQ_HEAD(, claim) claims;
+	uint16_t n_claims;
 	TAILQ_HEAD(, attached) attached;
 	struct weir_queue_stats past;	 /* of queues that are gone */
 	struct weir_queue_stats cleared; /* what was counted when it was cleared */
 	uint64_t state[];		 /* uint64_t for its alignment */
+};
+
+/** A place that a guest has reserved. */
+struct claim {
+	TAILQ_ENTRY(claim) next;
+	char guest[WEIR_OBJECT_NAMESIZE];
 };
 
 /** A client's queues, for as long as it has them. */
@@ -225,6 +231,7 @@ weir_endpoint_create(const char *text)
 	} else {
 		endpoint->ops = ops;
 		pthread_mutex_init(&endpoint->lock, NULL);
+		TAILQ_INIT(&endpoint->claims);
 		TAILQ_INIT(&endpoint->attached);
 		rc = endpoint_open(endpoint, keys);
 	}
@@ -277,22 +284,44 @@ weir_endpoint_state(const struct weir_endpoint *endpoint)
 int
 weir_endpoint_claim(struct weir_endpoint *endpoint, const char *guest)
 {
-	if (endpoint->ops->max_clients != 0 && endpoint->n_claims == endpoint->ops->max_clients)
-		return weir_error(
-			EBUSY,
-			"endpoint '%s' (%s) serves %u guest%s at most, '%s' among them: "
-			"give guest '%s' an endpoint of its own",
-			endpoint->object.name, endpoint->ops->type, endpoint->ops->max_clients,
-			endpoint->ops->max_clients == 1 ? "" : "s", endpoint->first_claim, guest);
-	if (endpoint->n_claims++ == 0)
-		snprintf(endpoint->first_claim, sizeof(endpoint->first_claim), "%s", guest);
-	return 0;
+	struct claim *claim = calloc(1, sizeof(*claim));
+	uint16_t max = endpoint->ops->max_clients;
+	int rc = 0;
+
+	if (claim == NULL)
+		return weir_error(ENOMEM, "endpoint '%s': no memory", endpoint->object.name);
+	snprintf(claim->guest, sizeof(claim->guest), "%s", guest);
+	pthread_mutex_lock(&endpoint->lock);
+	if (max != 0 && endpoint->n_claims == max) {
+		rc = weir_error(EBUSY,
+				"endpoint '%s' (%s) serves %u guest%s at most, '%s' among them: "
+				"give guest '%s' an endpoint of its own",
+				endpoint->object.name, endpoint->ops->type, max,
+				max == 1 ? "" : "s", TAILQ_FIRST(&endpoint->claims)->guest, guest);
+		free(claim);
+	} else {
+		TAILQ_INSERT_TAIL(&endpoint->claims, claim, next);
+		endpoint->n_claims++;
+	}
+	pthread_mutex_unlock(&endpoint->lock);
+	return rc;
 }
 
 void
-weir_endpoint_unclaim(struct weir_endpoint *endpoint)
+weir_endpoint_unclaim(struct weir_endpoint *endpoint, const char *guest)
 {
-	endpoint->n_claims--;
+	struct claim *claim;
+
+	pthread_mutex_lock(&endpoint->lock);
+	TAILQ_FOREACH(claim, &endpoint->claims, next)
+		if (strcmp(claim->guest, guest) == 0)
+			break;
+	if (claim != NULL) {
+		TAILQ_REMOVE(&endpoint->claims, claim, next);
+		endpoint->n_claims--;
+	}
+	pthread_mutex_unlock(&endpoint->lock);
+	free(claim);
 }
 
 int

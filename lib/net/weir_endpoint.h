@@ -131,7 +131,7 @@ void *weir_endpoint_state(const struct weir_endpoint *endpoint);
  */
 int weir_endpoint_claim(struct weir_endpoint *endpoint, const char *guest);
 /** Undo weir_endpoint_claim(). */
-void weir_endpoint_unclaim(struct weir_endpoint *endpoint);
+void weir_endpoint_unclaim(struct weir_endpoint *endpoint, const char *guest);
 
 /**
  * ops->get_queues; see there. The driver sets ops and wake_fd of each queue it

@@ -164,7 +164,7 @@ places_are_as_many_as_promised(void **state)
 	assert_int_equal(weir_endpoint_claim(env->endpoint, "one-more"), -EBUSY);
 	assert_non_null(strstr(weir_error_text(), "one-more"));
 	for (i = 0; i < max; i++)
-		weir_endpoint_unclaim(env->endpoint);
+		weir_endpoint_unclaim(env->endpoint, "guest");
 }
 
 static void
