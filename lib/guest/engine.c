@@ -23,6 +23,8 @@
 /* Looks at a ring with too little posted for the longest frame, before what there is has
  * to do: a guest whose ring is short may never post more. */
 #define SHORT_POSTS_MAX 1024
+/* A tx id is less than this (virtio 1.1, 2.6: the longest ring). */
+#define TX_IDS_MAX 32768
 
 /* Sessions: the vhost thread. */
 
@@ -308,6 +310,52 @@ engine_rx_blocked(struct weir_pair *pair)
 	       weir_vring_rx_posted(pair->ring[WEIR_PAIR_WAKE_RX], 1) == 0;
 }
 
+/* The control side, in the lcore's place. */
+
+/** Whether the packet of @p id still waits to be handed over. */
+static bool
+is_pending(const struct weir_pair *pair, uint16_t id)
+{
+	const struct weir_tx_segment *head = &pair->segments[pair->seg_first];
+	uint16_t i;
+
+	for (i = 0; i < pair->n_pending; i++, head += head->n_segments)
+		if (head->id == id)
+			return true;
+	return false;
+}
+
+static void
+engine_let_go(struct weir_pair *pair)
+{
+	struct weir_vring *tx = pair->ring[WEIR_PAIR_WAKE_TX];
+	struct weir_vring *rx = pair->ring[WEIR_PAIR_WAKE_RX];
+	uint32_t held = pair->n_out - pair->n_pending, i;
+
+	/* An announcement that was under way starts anew, on whatever comes next. */
+	if (pair->rarp_state == RARP_SENT && !is_pending(pair, RARP_ID)) {
+		pair->rarp_state = RARP_ASKED;
+		held--;
+	}
+	weir_count(&pair->stats.tx_dropped_stopped, held);
+	/* The ring knows which they are: it ignores an id that is not out. */
+	for (i = 0; held > 0 && i < TX_IDS_MAX && weir_vring_tx_held(tx) > 0; i++) {
+		uint16_t id = i;
+
+		if (!is_pending(pair, id))
+			weir_vring_tx_done(tx, &id, 1);
+	}
+	pair->n_out = pair->n_pending;
+	if (held > 0)
+		engine_call(pair, WEIR_PAIR_WAKE_TX);
+	/* Frames lie in the ring by their order, not by their ids. */
+	pair->fill_head = pair->fill_tail = 0;
+	if (rx != NULL) {
+		weir_vring_rx_commit(rx);
+		engine_call(pair, WEIR_PAIR_WAKE_RX);
+	}
+}
+
 /* The buffer access. */
 
 static struct weir_pair *
@@ -493,6 +541,7 @@ const struct pair_path engine_path = {
 	.access = &engine_access_ops,
 	.open = engine_open,
 	.close = engine_close,
+	.let_go = engine_let_go,
 	.take = engine_take,
 	.done = engine_done,
 	.deliver = engine_deliver,

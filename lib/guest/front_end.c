@@ -15,6 +15,7 @@
  * nobody; the engine takes none of them.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <linux/vhost_types.h>
@@ -119,12 +120,6 @@ guest_lock_own(int vid)
 	return NULL;
 }
 
-static bool
-is_up(const struct weir_guest *guest)
-{
-	return guest->state == GUEST_UP && !guest->paused;
-}
-
 static void
 set_waiting(struct weir_guest *guest)
 {
@@ -189,7 +184,7 @@ on_message_before(int vid, void *msg)
 
 	if (guest == NULL)
 		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
-	if (is_up(guest) && message_changes(guest, msg)) {
+	if (guest_is_up(guest) && message_changes(guest, msg)) {
 		session_down(guest);
 		guest->paused = true;
 	}
@@ -209,7 +204,7 @@ on_message_after(int vid, void *msg)
 	if (guest->paused && session_up(guest) != 0)
 		set_failed(guest);
 	guest->paused = false;
-	if (is_up(guest) && message->request == MESSAGE_SEND_RARP &&
+	if (guest_is_up(guest) && message->request == MESSAGE_SEND_RARP &&
 	    message->size >= sizeof(message->mac))
 		session_announce(guest, message->mac);
 	guest_unlock(guest);
@@ -277,6 +272,7 @@ on_new_device(int vid)
 		guest_unlock(guest);
 		return -1;
 	}
+	guest->revivable = true;
 	guest->n_ups++;
 	guest_set_state(guest, GUEST_UP, "up");
 	if (rte_vhost_get_mtu(vid, &mtu) == 0 && mtu > guest->mtu)
@@ -298,9 +294,10 @@ on_destroy_device(int vid)
 	if (guest == NULL)
 		return;
 	/* Paused: the message that we were down for failed, and the session ends. */
-	if (is_up(guest))
+	if (guest_is_up(guest))
 		session_down(guest);
 	guest->paused = false;
+	guest->revivable = false;
 	guest_set_state(guest, GUEST_CONNECTED,
 			"its rings have stopped: the guest reset its "
 			"device, or is paused or gone");
@@ -357,7 +354,7 @@ on_vring_state_changed(int vid, uint16_t vring, int enable)
 				 guest->object.name, index, guest->n_pairs, index + 1);
 	} else {
 		(rx ? guest->rx_enabled : guest->tx_enabled)[index] = enable;
-		if (is_up(guest))
+		if (guest_is_up(guest))
 			ring_changed(guest->pairs[index],
 				     rx ? WEIR_PAIR_WAKE_RX : WEIR_PAIR_WAKE_TX, enable);
 	}
@@ -375,10 +372,11 @@ static const struct rte_vhost_device_ops front_end_ops = {
 
 /* Serving the socket. */
 
+/** What a guest on @p endpoint is not offered. */
 static uint64_t
-features_off(const struct weir_guest *guest)
+features_off(const struct weir_guest *guest, const struct weir_endpoint *endpoint)
 {
-	uint32_t takes = weir_endpoint_ops(guest->endpoint)->tx_offloads(guest->endpoint);
+	uint32_t takes = weir_endpoint_ops(endpoint)->tx_offloads(endpoint);
 	uint64_t off = FEATURES_NEVER;
 
 	if (!guest->csum)
@@ -398,6 +396,50 @@ features_off(const struct weir_guest *guest)
 	return off;
 }
 
+/** Whether all that the front-end which is there was offered stays true on @p endpoint. */
+int
+front_end_accepts(struct weir_guest *guest, const struct weir_endpoint *endpoint)
+{
+	uint64_t lost = features_off(guest, endpoint) & guest->features_offered;
+	char names[160] = "";
+	unsigned int bit;
+	size_t used = 0;
+
+	if (guest->vid < 0 || lost == 0)
+		return 0;
+	for (bit = 0; bit < 64 && used < sizeof(names); bit++)
+		if (lost & FEATURE(bit))
+			used += snprintf(names + used, sizeof(names) - used, "%s%s",
+					 used > 0 ? ", " : "", front_end_feature_name(bit));
+	return weir_error(EOPNOTSUPP,
+			  "guest '%s' was offered %s, which endpoint '%s' (%s) does not take: make "
+			  "the guest with csum=off or tso=off, or change its endpoint while no "
+			  "front-end is connected",
+			  guest->object.name, names, weir_endpoint_name(endpoint),
+			  weir_endpoint_ops(endpoint)->type);
+}
+
+/**
+ * Offer the next front-end what both endpoints take. Without guest->session: the
+ * library calls back for it with the lock held that this takes.
+ */
+void
+front_end_offer(struct weir_guest *guest, const struct weir_endpoint *one,
+		const struct weir_endpoint *other)
+{
+	uint64_t off = features_off(guest, one) | features_off(guest, other);
+
+	rte_vhost_driver_enable_features(guest->socket, guest->features_known & ~off);
+	rte_vhost_driver_disable_features(guest->socket, off);
+}
+
+/** What it was offered at most, from now on. */
+void
+front_end_promise(struct weir_guest *guest)
+{
+	guest->features_offered = guest->features_known & ~features_off(guest, guest->endpoint);
+}
+
 int
 front_end_start(struct weir_guest *guest)
 {
@@ -409,8 +451,10 @@ front_end_start(struct weir_guest *guest)
 				  guest->socket);
 	guest->started = true;
 	set_waiting(guest);
-	if (rte_vhost_driver_disable_features(guest->socket, features_off(guest)) != 0 ||
-	    rte_vhost_driver_callback_register(guest->socket, &front_end_ops) != 0 ||
+	rte_vhost_driver_get_features(guest->socket, &guest->features_known);
+	front_end_offer(guest, guest->endpoint, guest->endpoint);
+	front_end_promise(guest);
+	if (rte_vhost_driver_callback_register(guest->socket, &front_end_ops) != 0 ||
 	    rte_vhost_driver_start(guest->socket) != 0) {
 		int rc = weir_error(EADDRNOTAVAIL, "the vhost library cannot serve socket %s: %s",
 				    guest->socket, strerror(errno));
@@ -428,6 +472,9 @@ front_end_stop(struct weir_guest *guest)
 		return;
 	/* Runs on_destroy_device() for a guest that is up. */
 	rte_vhost_driver_unregister(guest->socket);
+	/* The last callback is behind us: under the lock, so is what it did. */
+	pthread_mutex_lock(&guest->session);
 	guest->started = false;
 	guest->vid = -1;
+	pthread_mutex_unlock(&guest->session);
 }

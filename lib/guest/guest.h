@@ -8,6 +8,7 @@
  *   guest.c      keys, life, telemetry
  *   front_end.c  what the vhost library tells of the front-end
  *   session.c    coming up and going down
+ *   change.c     a pair to another lcore, another endpoint behind a live guest
  *   pair.c       one queue pair's loop between its rings and its queue
  *   engine.c     rings by our own engine, one copy; and the buffer access over them
  *   library.c    rings by the library's burst calls, and the buffer access over them
@@ -57,6 +58,12 @@ struct pair_path {
 	void (*close)(struct weir_pair *pair);
 	/** Take a burst from the guest into segments[]. */
 	void (*take)(struct weir_pair *pair);
+	/**
+	 * Control side, nobody polls, the endpoint has stopped: packets that it took and
+	 * never finished are the guest's again, frames it has written are delivered, and no
+	 * rx id is out. What waits to be handed over stays.
+	 */
+	void (*let_go)(struct weir_pair *pair);
 	/** Packets that the endpoint is done with. */
 	void (*done)(struct weir_pair *pair, const uint16_t *ids, uint16_t n);
 	/** Let the guest have frames written; ids of which it has taken: a prefix. */
@@ -128,7 +135,7 @@ struct weir_pair {
 	uint32_t false_wakes[WEIR_PAIR_WAKE_ENDPOINT]; /* in a row, for nothing */
 	bool armed_rx;		      /* the guest was asked to kick when it posts buffers */
 	_Atomic(const char *) broken; /* why the pair is not polled any more; NULL */
-	bool restart;		      /* the endpoint asks for new queues */
+	int endpoint_error;	      /* beside broken: WEIR_QUEUE_*; 0 when the guest broke it */
 	struct pair_stats stats;
 
 	/* The announcement after a migration: see rarp.c. */
@@ -164,6 +171,13 @@ enum guest_state {
 	GUEST_FAILED, /* rings are ready, but we could not serve them */
 };
 
+/* Where a pair was moved to: it comes up there again, as long as its memory is there. */
+struct lcore_wish {
+	bool is_set;
+	unsigned int lcore;
+	int numa_node; /* of the memory, then; SOCKET_ID_ANY: wherever it is */
+};
+
 struct weir_guest {
 	struct weir_object object;
 	struct weir_scheduler *scheduler;
@@ -177,7 +191,10 @@ struct weir_guest {
 	const struct pair_path *path;
 	uint64_t budget_bytes;
 
-	bool started; /* the library serves the socket */
+	bool started;		   /* the library serves the socket */
+	uint64_t features_known;   /* what the library could offer */
+	uint64_t features_offered; /* to the front-end, or the next one */
+	struct lcore_wish wishes[WEIR_QUEUES_MAX];
 
 	pthread_mutex_t session; /* of coming up and going down */
 
@@ -185,6 +202,7 @@ struct weir_guest {
 	pthread_mutex_t lock;
 	enum guest_state state;
 	int vid;			  /* -1: no front-end */
+	bool revivable;			  /* its rings are ready, and it has not broken them */
 	char reason[WEIR_ERROR_TEXTSIZE]; /* why it is not up */
 	uint64_t features;
 	int numa_node;
@@ -205,6 +223,13 @@ struct weir_guest {
 
 extern struct weir_class guest_class;
 
+/** Up, and not down for the time of a message. With guest->session held. */
+static inline bool
+guest_is_up(const struct weir_guest *guest)
+{
+	return guest->state == GUEST_UP && !guest->paused;
+}
+
 /* guest.c */
 int guest_pools_create(struct weir_guest *guest, int numa_node);
 int guest_pools_free(struct weir_guest *guest);
@@ -216,12 +241,20 @@ struct weir_guest *guest_of_socket(const char *socket);
 int front_end_start(struct weir_guest *guest);
 void front_end_stop(struct weir_guest *guest);
 const char *front_end_feature_name(unsigned int bit);
+int front_end_accepts(struct weir_guest *guest, const struct weir_endpoint *endpoint);
+void front_end_offer(struct weir_guest *guest, const struct weir_endpoint *one,
+		     const struct weir_endpoint *other);
+void front_end_promise(struct weir_guest *guest);
 
 /* session.c; with guest->session held, but tend, which takes it */
 #define SESSION_FEATURE_LOG_ALL RTE_BIT64(26) /* vhost-user: a live migration is on its way */
 #define SESSION_FEATURE_PACKED RTE_BIT64(34)  /* virtio 1.1, 6: VIRTIO_F_RING_PACKED */
 int session_up(struct weir_guest *guest);
 void session_down(struct weir_guest *guest);
+int session_join(struct weir_guest *guest);
+void session_leave(struct weir_guest *guest);
+void session_move(struct weir_pair *pair, struct weir_target *target);
+void session_fail(struct weir_guest *guest, const char *reason);
 void session_announce(struct weir_guest *guest, const uint8_t *mac);
 void session_tend(struct weir_guest *guest);
 
@@ -248,6 +281,8 @@ bool offload_fits(const struct weir_offload *offload, uint32_t capabilities);
 /* kick.c */
 void kick_refresh(struct weir_pair *pair, enum weir_pair_wake wake);
 void kick_forget(struct weir_pair *pair);
+void kick_watch(struct weir_pair *pair);
+void kick_unwatch(struct weir_pair *pair);
 void kick_tend(struct weir_pair *pair);
 
 /* rarp.c */

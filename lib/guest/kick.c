@@ -101,6 +101,34 @@ kick_refresh(struct weir_pair *pair, enum weir_pair_wake wake)
 	atomic_store(&pair->kicked[wake], true);
 }
 
+/** Have the pair's lcore woken by what we have. */
+void
+kick_watch(struct weir_pair *pair)
+{
+	struct weir_scheduler *scheduler = pair->guest->scheduler;
+	enum weir_pair_wake wake;
+
+	for (wake = 0; wake < WEIR_PAIR_WAKE_ENDPOINT; wake++)
+		if (pair->kick_fd[wake] >= 0)
+			atomic_store(&pair->kicked[wake],
+				     scheduler->watch(scheduler, pair->target, pair, wake,
+						      pair->kick_fd[wake]) == 0);
+}
+
+/** Undo kick_watch(): before the pair leaves its lcore. */
+void
+kick_unwatch(struct weir_pair *pair)
+{
+	struct weir_scheduler *scheduler = pair->guest->scheduler;
+	enum weir_pair_wake wake;
+
+	for (wake = 0; wake < WEIR_PAIR_WAKE_ENDPOINT; wake++) {
+		atomic_store(&pair->kicked[wake], false);
+		if (pair->kick_fd[wake] >= 0)
+			scheduler->unwatch(scheduler, pair->target, pair->kick_fd[wake]);
+	}
+}
+
 void
 kick_forget(struct weir_pair *pair)
 {

@@ -262,6 +262,12 @@ library_open(struct weir_pair *pair)
 }
 
 static void
+library_let_go(struct weir_pair *pair)
+{
+	/* Its pairs change neither lcore nor endpoint while they are up: close() follows. */
+}
+
+static void
 library_stats(const struct weir_pair *pair, struct pair_stats *sum)
 {
 	/* All of its counters are the pair's. */
@@ -498,6 +504,7 @@ const struct pair_path library_path = {
 	.access = &library_access_ops,
 	.open = library_open,
 	.close = library_close,
+	.let_go = library_let_go,
 	.take = library_take,
 	.done = library_done,
 	.deliver = library_deliver,

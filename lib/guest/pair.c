@@ -15,11 +15,11 @@
 static void
 pair_break(struct weir_pair *pair, int error)
 {
-	pair->restart = error == WEIR_QUEUE_RESTART;
-	/* Release: the flag. Partner: the acquire in session_tend(). */
+	pair->endpoint_error = error;
+	/* Release: the error. Partner: the acquire in session_tend(). */
 	atomic_store_explicit(&pair->broken,
-			      pair->restart ? "the endpoint asks for a restart"
-					    : "the endpoint is gone",
+			      error == WEIR_QUEUE_RESTART ? "the endpoint asks for a restart"
+							  : "the endpoint is gone",
 			      memory_order_release);
 }
 

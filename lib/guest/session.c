@@ -5,6 +5,7 @@
  * guest->session; front_end.c says when.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <linux/virtio_net.h>
@@ -86,6 +87,22 @@ down_pairs(struct weir_guest *guest, uint16_t n)
 	}
 }
 
+/** Where it was moved to, unless its memory lives elsewhere now; else the scheduler knows. */
+static struct weir_target *
+pair_place(struct weir_guest *guest, uint16_t index)
+{
+	struct weir_scheduler *scheduler = guest->scheduler;
+	const struct lcore_wish *wish = &guest->wishes[index];
+	struct weir_target *target = NULL;
+
+	if (wish->is_set &&
+	    (wish->numa_node == SOCKET_ID_ANY || wish->numa_node == guest->numa_node))
+		target = scheduler->place_on(scheduler, wish->lcore);
+	if (target == NULL)
+		target = scheduler->place(scheduler, guest->object.name, index, guest->numa_node);
+	return target;
+}
+
 static int
 up_pairs(struct weir_guest *guest)
 {
@@ -99,8 +116,7 @@ up_pairs(struct weir_guest *guest)
 			down_pairs(guest, i);
 			return -ENOMEM;
 		}
-		pair->target = guest->scheduler->place(guest->scheduler, guest->object.name, i,
-						       guest->numa_node);
+		pair->target = pair_place(guest, i);
 		if (pair->target == NULL) {
 			pair_free(pair);
 			down_pairs(guest, i);
@@ -114,8 +130,6 @@ up_pairs(struct weir_guest *guest)
 			down_pairs(guest, i);
 			return rc;
 		}
-		pair->rx_enabled = guest->rx_enabled[i];
-		pair->tx_enabled = guest->tx_enabled[i];
 		pthread_mutex_lock(&guest->lock);
 		guest->pairs[i] = pair;
 		pthread_mutex_unlock(&guest->lock);
@@ -136,11 +150,88 @@ post_rx_ids(struct weir_pair *pair)
 	pair->queue->ops->rx_avail(pair->queue, &pair->access, ids, PAIR_RX_IDS);
 }
 
+/** Have its lcore poll the pair, and be woken on its behalf. */
+static void
+pair_attach(struct weir_pair *pair)
+{
+	struct weir_scheduler *scheduler = pair->guest->scheduler;
+
+	scheduler->attach(scheduler, pair->target, pair);
+	kick_watch(pair);
+	pair->kicked[WEIR_PAIR_WAKE_ENDPOINT] =
+		pair->queue->wake_fd >= 0 &&
+		scheduler->watch(scheduler, pair->target, pair, WEIR_PAIR_WAKE_ENDPOINT,
+				 pair->queue->wake_fd) == 0;
+}
+
+/** Undo pair_attach(); on return its lcore has let go. */
+static void
+pair_detach(struct weir_pair *pair)
+{
+	struct weir_scheduler *scheduler = pair->guest->scheduler;
+
+	kick_unwatch(pair);
+	if (pair->kicked[WEIR_PAIR_WAKE_ENDPOINT])
+		scheduler->unwatch(scheduler, pair->target, pair->queue->wake_fd);
+	scheduler->detach(scheduler, pair->target, pair);
+}
+
+/** Give the pairs queues from the endpoint, and have them polled. */
+int
+session_join(struct weir_guest *guest)
+{
+	struct weir_queue *queues[WEIR_QUEUES_MAX];
+	uint16_t i;
+	int rc;
+
+	rc = weir_endpoint_get_queues(guest->endpoint, &guest->client_view, queues);
+	if (rc != 0)
+		return rc;
+	pthread_mutex_lock(&guest->lock);
+	memcpy(guest->queues, queues, sizeof(queues));
+	pthread_mutex_unlock(&guest->lock);
+	for (i = 0; i < guest->n_pairs; i++) {
+		struct weir_pair *pair = guest->pairs[i];
+
+		pair->queue = queues[i];
+		pair->rx_enabled = guest->rx_enabled[i];
+		pair->tx_enabled = guest->tx_enabled[i];
+		if (pair->endpoint_error != 0) {
+			pair->endpoint_error = 0;
+			pair->broken = NULL;
+		}
+		queues[i]->ops->set_active(queues[i], pair->rx_enabled);
+		post_rx_ids(pair);
+		/* A poll lcore looks by itself: a kick would cost the guest an exit for nothing. */
+		pair->path->arm(pair, WEIR_PAIR_WAKE_RX, false);
+		pair->path->arm(pair, WEIR_PAIR_WAKE_TX, false);
+		pair_attach(pair);
+	}
+	return 0;
+}
+
+/** Undo session_join(): the pairs keep their rings and what was not handed over. */
+void
+session_leave(struct weir_guest *guest)
+{
+	struct weir_queue *queues[WEIR_QUEUES_MAX];
+	uint16_t i;
+
+	for (i = 0; i < guest->n_pairs; i++)
+		pair_detach(guest->pairs[i]);
+	/* Telemetry must not look at a queue that stop() frees. */
+	pthread_mutex_lock(&guest->lock);
+	memcpy(queues, guest->queues, sizeof(queues));
+	memset(guest->queues, 0, sizeof(guest->queues));
+	pthread_mutex_unlock(&guest->lock);
+	weir_endpoint_stop(guest->endpoint, &guest->client_view, queues);
+	for (i = 0; i < guest->n_pairs; i++)
+		guest->pairs[i]->path->let_go(guest->pairs[i]);
+}
+
 int
 session_up(struct weir_guest *guest)
 {
-	struct weir_endpoint_client *client = &guest->client_view;
-	struct weir_queue *queues[WEIR_QUEUES_MAX];
 	uint16_t i;
 	int rc;
 
@@ -151,7 +242,7 @@ session_up(struct weir_guest *guest)
 		rc = engine_memory(guest);
 	if (rc != 0)
 		return rc;
-	*client = (struct weir_endpoint_client){
+	guest->client_view = (struct weir_endpoint_client){
 		.name = guest->object.name,
 		.n_queues = guest->n_pairs,
 		.mtu = guest->mtu,
@@ -161,30 +252,14 @@ session_up(struct weir_guest *guest)
 	rc = up_pairs(guest);
 	if (rc != 0)
 		return rc;
-	rc = weir_endpoint_get_queues(guest->endpoint, client, queues);
+	rc = session_join(guest);
 	if (rc != 0) {
 		down_pairs(guest, guest->n_pairs);
 		return rc;
 	}
-	pthread_mutex_lock(&guest->lock);
-	memcpy(guest->queues, queues, sizeof(queues));
-	pthread_mutex_unlock(&guest->lock);
 	for (i = 0; i < guest->n_pairs; i++) {
-		struct weir_pair *pair = guest->pairs[i];
-
-		pair->queue = queues[i];
-		queues[i]->ops->set_active(queues[i], pair->rx_enabled);
-		post_rx_ids(pair);
-		/* A poll lcore looks by itself: a kick would cost the guest an exit for nothing. */
-		pair->path->arm(pair, WEIR_PAIR_WAKE_RX, false);
-		pair->path->arm(pair, WEIR_PAIR_WAKE_TX, false);
-		guest->scheduler->attach(guest->scheduler, pair->target, pair);
-		kick_refresh(pair, WEIR_PAIR_WAKE_TX);
-		kick_refresh(pair, WEIR_PAIR_WAKE_RX);
-		pair->kicked[WEIR_PAIR_WAKE_ENDPOINT] =
-			queues[i]->wake_fd >= 0 &&
-			guest->scheduler->watch(guest->scheduler, pair->target, pair,
-						WEIR_PAIR_WAKE_ENDPOINT, queues[i]->wake_fd) == 0;
+		kick_refresh(guest->pairs[i], WEIR_PAIR_WAKE_TX);
+		kick_refresh(guest->pairs[i], WEIR_PAIR_WAKE_RX);
 	}
 	return 0;
 }
@@ -192,25 +267,43 @@ session_up(struct weir_guest *guest)
 void
 session_down(struct weir_guest *guest)
 {
-	struct weir_queue *queues[WEIR_QUEUES_MAX];
 	uint16_t i;
 
-	for (i = 0; i < guest->n_pairs; i++) {
-		struct weir_pair *pair = guest->pairs[i];
-
-		kick_forget(pair);
-		if (pair->kicked[WEIR_PAIR_WAKE_ENDPOINT])
-			guest->scheduler->unwatch(guest->scheduler, pair->target,
-						  pair->queue->wake_fd);
-		guest->scheduler->detach(guest->scheduler, pair->target, pair);
-	}
-	/* Telemetry must not look at a queue that stop() frees. */
-	pthread_mutex_lock(&guest->lock);
-	memcpy(queues, guest->queues, sizeof(queues));
-	memset(guest->queues, 0, sizeof(guest->queues));
-	pthread_mutex_unlock(&guest->lock);
-	weir_endpoint_stop(guest->endpoint, &guest->client_view, queues);
+	for (i = 0; i < guest->n_pairs; i++)
+		kick_forget(guest->pairs[i]);
+	session_leave(guest);
 	down_pairs(guest, guest->n_pairs);
+}
+
+/** The pairs are without an endpoint, which cannot be helped: the guest is not served. */
+void
+session_fail(struct weir_guest *guest, const char *reason)
+{
+	uint16_t i;
+
+	for (i = 0; i < guest->n_pairs; i++)
+		kick_forget(guest->pairs[i]);
+	down_pairs(guest, guest->n_pairs);
+	guest_set_state(guest, GUEST_FAILED, "%s", reason);
+	WEIR_LOG(guest, ERR, "guest %s: stopped: %s", guest->object.name, reason);
+}
+
+/** Another lcore polls the pair from now on. */
+void
+session_move(struct weir_pair *pair, struct weir_target *target)
+{
+	struct weir_guest *guest = pair->guest;
+	struct weir_target *old = pair->target;
+
+	pair_detach(pair);
+	pthread_mutex_lock(&guest->lock);
+	pair->target = target;
+	pthread_mutex_unlock(&guest->lock);
+	guest->client_view.target[pair->index] = target;
+	pair->queue->target = target;
+	pair->queue->ops->update_target(pair->queue);
+	pair_attach(pair);
+	guest->scheduler->leave(guest->scheduler, old);
 }
 
 static void
@@ -229,52 +322,63 @@ session_announce(struct weir_guest *guest, const uint8_t *mac)
 	pair->target->run(pair->target, do_nothing, NULL);
 }
 
-/** Why one of the pairs is not polled any more, or NULL. */
+/** Why a pair is not polled any more, or NULL; a restart is the least of reasons. */
 static const char *
-broken_reason(const struct weir_guest *guest, bool *restart)
+broken_reason(const struct weir_guest *guest, int *endpoint_error)
 {
-	const char *reason;
+	const char *reason, *found = NULL;
 	uint16_t i;
 
 	for (i = 0; i < guest->n_pairs; i++) {
-		/* Acquire: the restart flag beside it. Partner: the lcore's release. */
+		/* Acquire: the error beside it. Partner: the lcore's release. */
 		reason = atomic_load_explicit(&guest->pairs[i]->broken, memory_order_acquire);
-		if (reason != NULL) {
-			*restart = guest->pairs[i]->restart;
-			return reason;
-		}
+		if (reason == NULL ||
+		    (found != NULL && guest->pairs[i]->endpoint_error == WEIR_QUEUE_RESTART))
+			continue;
+		found = reason;
+		*endpoint_error = guest->pairs[i]->endpoint_error;
 	}
-	return NULL;
+	return found;
+}
+
+/** The endpoint wants its queues made anew; the guest's rings go on meanwhile. */
+static void
+session_restart(struct weir_guest *guest)
+{
+	char reason[WEIR_ERROR_TEXTSIZE];
+
+	session_leave(guest);
+	if (session_join(guest) == 0) {
+		WEIR_LOG(guest, INFO, "guest %s: its endpoint was restarted", guest->object.name);
+		return;
+	}
+	snprintf(reason, sizeof(reason), "%s", weir_error_text());
+	session_fail(guest, reason);
 }
 
 void
 session_tend(struct weir_guest *guest)
 {
-	bool restart = false;
 	const char *reason = NULL;
+	int endpoint_error = 0;
 	uint16_t i;
 
 	pthread_mutex_lock(&guest->session);
-	if (guest->state == GUEST_UP && !guest->paused) {
+	if (guest_is_up(guest)) {
 		for (i = 0; i < guest->n_pairs; i++)
 			kick_tend(guest->pairs[i]);
 		/* With the library's path an lcore may wait for a lock of the vhost thread,
 		 * which may wait for this one: we must not wait for the lcore. That path
 		 * breaks only with its endpoint, and telemetry shows it. */
 		if (guest->path == &engine_path)
-			reason = broken_reason(guest, &restart);
+			reason = broken_reason(guest, &endpoint_error);
 	}
-	if (reason != NULL) {
-		session_down(guest);
-		if (restart && session_up(guest) == 0) {
-			WEIR_LOG(guest, INFO, "guest %s: its endpoint was restarted",
-				 guest->object.name);
-		} else {
-			if (restart)
-				reason = weir_error_text();
-			guest_set_state(guest, GUEST_FAILED, "%s", reason);
-			WEIR_LOG(guest, ERR, "guest %s: stopped: %s", guest->object.name, reason);
-		}
+	if (reason != NULL && endpoint_error == WEIR_QUEUE_RESTART) {
+		session_restart(guest);
+	} else if (reason != NULL) {
+		guest->revivable = endpoint_error != 0;
+		session_leave(guest);
+		session_fail(guest, reason);
 	}
 	pthread_mutex_unlock(&guest->session);
 }

@@ -46,13 +46,19 @@ struct weir_scheduler {
 	 */
 	struct weir_target *(*place)(struct weir_scheduler *scheduler, const char *guest,
 				     uint16_t index, int numa_node);
+	/**
+	 * Likewise, the lcore of this number.
+	 * @return NULL with rte_errno and the reason: EINVAL it polls nothing; EBUSY it is
+	 *	   full.
+	 */
+	struct weir_target *(*place_on)(struct weir_scheduler *scheduler, unsigned int lcore);
 	/** Poll the pair from now on. */
 	void (*attach)(struct weir_scheduler *scheduler, struct weir_target *target,
 		       struct weir_pair *pair);
 	/** Poll it no longer; on return its lcore has let go of it. */
 	void (*detach)(struct weir_scheduler *scheduler, struct weir_target *target,
 		       struct weir_pair *pair);
-	/** Undo place(). */
+	/** Undo place() and place_on(). */
 	void (*leave)(struct weir_scheduler *scheduler, struct weir_target *target);
 	/**
 	 * Wake the pair's lcore from its sleep when @p fd becomes readable: a guest's
@@ -98,6 +104,40 @@ int weir_guest_start(struct weir_guest *guest);
  * A control thread, now and then.
  */
 void weir_guest_tend(struct weir_guest *guest);
+
+/**
+ * Have another lcore poll a pair, under traffic: no frame is lost, none overtakes
+ * another. On return it has taken effect.
+ *
+ * The pair stays there while its guest goes and comes, as long as the guest's memory
+ * lives on the same node. Of a guest that is not up it is where the pair will be.
+ *
+ * A control thread.
+ *
+ * @return
+ *   0 (also when it is there already), or negative errno with weir_error_text():
+ *   -ENOENT no such pair; -EINVAL the lcore polls nothing; -EBUSY it is full; -ENOTSUP
+ *   the guest is up with datapath=library.
+ */
+int weir_guest_move(struct weir_guest *guest, uint16_t pair, unsigned int lcore);
+
+/**
+ * Put another endpoint behind a guest, which may be up and goes on.
+ *
+ * Frames that the old endpoint holds get a moment to finish; those of a peer that is
+ * stuck go back to the guest as sent, and count as tx_dropped_stopped. Frames that it
+ * has written to the guest are delivered, those not handed over to it go to the new one.
+ * On return it has taken effect, or nothing has changed.
+ *
+ * A control thread.
+ *
+ * @return
+ *   0, or negative errno with weir_error_text(): -EALREADY it is the guest's already;
+ *   -EBUSY it has no place; -EINVAL too few queue pairs; -EOPNOTSUPP it does not take
+ *   what the front-end was offered; -ENOTSUP the guest is up with datapath=library; or
+ *   what the endpoint met (get_queues), with the old one back in its place.
+ */
+int weir_guest_swap(struct weir_guest *guest, struct weir_endpoint *endpoint);
 
 /**
  * Disconnect the front-end and stop serving the socket; its file is removed.

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <rte_errno.h>
@@ -60,6 +61,41 @@ pollers_place(struct weir_scheduler *scheduler, const char *guest, uint16_t inde
 	return &best->target;
 }
 
+static struct weir_target *
+pollers_place_on(struct weir_scheduler *scheduler, unsigned int lcore)
+{
+	struct weir_pollers *pollers = pollers_of(scheduler);
+	struct weir_poller *poller = NULL;
+	char known[64] = "";
+	size_t used = 0;
+	unsigned int i;
+	bool full;
+
+	for (i = 0; i < pollers->n; i++) {
+		if (pollers->pollers[i].target.lcore == lcore)
+			poller = &pollers->pollers[i];
+		if (used < sizeof(known))
+			used += snprintf(known + used, sizeof(known) - used, "%s%u",
+					 used > 0 ? ", " : "", pollers->pollers[i].target.lcore);
+	}
+	if (poller == NULL) {
+		rte_errno =
+			-weir_error(EINVAL, "lcore %u polls nothing: these do: %s", lcore, known);
+		return NULL;
+	}
+	pthread_mutex_lock(&pollers->lock);
+	full = poller->n_placed == POLLER_PAIRS_MAX;
+	poller->n_placed += !full;
+	pthread_mutex_unlock(&pollers->lock);
+	if (full) {
+		rte_errno =
+			-weir_error(EBUSY, "lcore %u polls %d queue pairs already: name another",
+				    lcore, POLLER_PAIRS_MAX);
+		return NULL;
+	}
+	return &poller->target;
+}
+
 static void
 pollers_leave(struct weir_scheduler *scheduler, struct weir_target *target)
 {
@@ -118,6 +154,7 @@ weir_pollers_start(uint32_t idle_us)
 	pthread_mutex_init(&pollers->lock, NULL);
 	pollers->scheduler = (struct weir_scheduler){
 		.place = pollers_place,
+		.place_on = pollers_place_on,
 		.attach = pollers_attach,
 		.detach = pollers_detach,
 		.leave = pollers_leave,

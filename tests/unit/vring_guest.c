@@ -269,7 +269,8 @@ driver_add_packed(struct driver *driver, const struct guest_buf *bufs, uint32_t 
 			driver->avail_wrap = !driver->avail_wrap;
 		}
 	}
-	driver->ring[head].flags = head_flags;
+	/* Release: the rest of the chain. Partner: the device's acquire of the flags. */
+	__atomic_store_n(&driver->ring[head].flags, head_flags, __ATOMIC_RELEASE);
 	driver->n_free -= need;
 	driver->token[id] = token;
 	driver->count[id] = need;
@@ -288,7 +289,7 @@ void
 driver_publish(struct driver *driver)
 {
 	if (!driver->packed)
-		driver->avail->idx = driver->avail_idx;
+		__atomic_store_n(&driver->avail->idx, driver->avail_idx, __ATOMIC_RELEASE);
 }
 
 bool
@@ -300,8 +301,10 @@ driver_used(struct driver *driver, uint32_t *token, uint32_t *len)
 	if (driver->packed) {
 		const struct vring_packed_desc *desc = &driver->ring[driver->used_idx];
 
-		if (!!(desc->flags & PACKED_AVAIL) != driver->used_wrap ||
-		    !!(desc->flags & PACKED_USED) != driver->used_wrap)
+		uint16_t flags = __atomic_load_n(&desc->flags, __ATOMIC_ACQUIRE);
+
+		if (!!(flags & PACKED_AVAIL) != driver->used_wrap ||
+		    !!(flags & PACKED_USED) != driver->used_wrap)
 			return false;
 		id = desc->id;
 		assert_in_range(id, 0, driver->size - 1);
@@ -315,7 +318,7 @@ driver_used(struct driver *driver, uint32_t *token, uint32_t *len)
 			driver->used_wrap = !driver->used_wrap;
 		}
 	} else {
-		if (driver->used_idx == driver->used->idx)
+		if (driver->used_idx == __atomic_load_n(&driver->used->idx, __ATOMIC_ACQUIRE))
 			return false;
 		id = driver->used->ring[driver->used_idx % driver->size].id;
 		assert_in_range(id, 0, driver->size - 1);
