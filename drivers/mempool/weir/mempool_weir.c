@@ -173,7 +173,7 @@ pool_configure(struct pool *pool, const struct weir_mempool_conf *conf)
 	pool->depot.ahead_objs = pool->low_objs;
 	pool->stack_limit = RTE_MAX(pool->max_objs / 8, STACK_LIMIT_MIN);
 	pool->stack_limit = RTE_MIN(pool->stack_limit, STACK_SIZE);
-	pool->asymmetric = stack_asymmetric();
+	pool->asymmetric = weir_turn_asymmetric();
 }
 
 /** Reserve what the pool keeps. */

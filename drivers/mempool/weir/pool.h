@@ -29,6 +29,7 @@
 #include "weir_log.h"
 #include "weir_mempool.h"
 #include "weir_object.h"
+#include "weir_turn.h"
 
 WEIR_LOG_DECLARE(pool);
 
@@ -41,8 +42,7 @@ WEIR_LOG_DECLARE(pool);
 
 /** The free objects that one lcore has at hand. See stack.c. */
 struct stack {
-	uint32_t busy;	/* the owner is inside */
-	uint32_t thief; /* thieves write it: keep out */
+	struct weir_turn turn;
 	/* Of whoever is inside. */
 	uint32_t len;
 	uint32_t limit; /* objects it may hold */
@@ -98,7 +98,7 @@ enum want {
 struct pool {
 	/* Constant once populated: the data path reads it. */
 	int32_t stack_pid; /* the process whose lcores have stacks; 0: nobody's have */
-	bool asymmetric;   /* see stack.c */
+	bool asymmetric;   /* see weir_turn.h */
 	bool elastic;	   /* max_objs are more than it was populated with */
 	bool check;	   /* catch double frees and foreign pointers */
 	bool ready;	   /* elastic, and populated: it may grow */
@@ -140,9 +140,6 @@ struct pool {
 
 int pool_get(struct rte_mempool *mp, void **objs, unsigned int n);
 int pool_put(struct rte_mempool *mp, void *const *objs, unsigned int n);
-
-/** Whether stacks can be stolen from without a locked instruction of their owners. */
-bool stack_asymmetric(void);
 
 /** Give the calling process's enabled lcores their stacks. 0 or -ENOMEM. */
 int stacks_create(struct pool *pool);

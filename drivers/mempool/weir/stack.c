@@ -8,21 +8,7 @@
  * than the pool's, use the depot directly.
  *
  * Every object can be had from anywhere: who finds the depot empty empties the stacks
- * of the others into it. So that the owner need not pay for that rare moment with a
- * locked instruction in each call, owner and thief meet as in Dekker's algorithm, with
- * all of the ordering on the thief's side:
- *
- *     owner                                thief
- *     busy = 1                             thief = 1
- *     (the compiler keeps the order)       membarrier: all owners' stores are seen,
- *     thief? then busy = 0, wait             and their later loads see ours
- *     ... use the stack ...                while (busy) wait
- *     busy = 0 (release)                   ... empty the stack ...
- *                                          thief = 0 (release)
- *
- * At least one of them sees the other's flag. Where membarrier(2) cannot be had, and
- * under the thread sanitizer, which does not know it, the owner's store is a locked
- * exchange instead.
+ * of the others into it. weir_turn.h tells how owner and thief meet.
  *
  * A stack that was stolen from is made shorter, so that where objects are scarce they
  * lie in the depot, which both sides can reach; it grows again while nobody steals.
@@ -30,9 +16,7 @@
  * Order of the locks: steal_lock before a stack before the depot.
  */
 #include <errno.h>
-#include <linux/membarrier.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <rte_branch_prediction.h>
@@ -60,21 +44,6 @@ stack_self(void)
 	return self_pid;
 }
 
-bool
-stack_asymmetric(void)
-{
-#ifdef WEIR_SANITIZE_THREAD
-	return false;
-#else
-	static int8_t has_membarrier = -1;
-
-	if (has_membarrier < 0)
-		has_membarrier = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED,
-					 0, 0) == 0;
-	return has_membarrier;
-#endif
-}
-
 /** Short bulks are the rule, and a call to memcpy costs more than they do. */
 static inline void
 objs_copy(void **dst, void *const *src, uint32_t n)
@@ -90,41 +59,23 @@ objs_copy(void **dst, void *const *src, uint32_t n)
 		*dst = *src;
 }
 
-static __rte_noinline __rte_cold void
-stack_wait(struct stack *stack)
-{
-	uint32_t spins = 0;
-
-	__atomic_store_n(&stack->busy, 0, __ATOMIC_RELEASE);
-	while (__atomic_load_n(&stack->thief, __ATOMIC_ACQUIRE) != 0)
-		weir_lock_relax(&spins);
-}
-
 /** @return False: a thief is at it, and stack_enter() waits for its end. */
 static inline bool
 stack_try_enter(const struct pool *pool, struct stack *stack)
 {
-	if (likely(pool->asymmetric)) {
-		__atomic_store_n(&stack->busy, 1, __ATOMIC_RELAXED);
-		/* Partner: the membarrier in stacks_gather(). */
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	} else {
-		__atomic_exchange_n(&stack->busy, 1, __ATOMIC_SEQ_CST);
-	}
-	return likely(__atomic_load_n(&stack->thief, __ATOMIC_SEQ_CST) == 0);
+	return weir_turn_try_enter(&stack->turn, pool->asymmetric);
 }
 
 static inline void
 stack_enter(const struct pool *pool, struct stack *stack)
 {
-	while (!stack_try_enter(pool, stack))
-		stack_wait(stack);
+	weir_turn_enter(&stack->turn, pool->asymmetric);
 }
 
 static inline void
 stack_leave(struct stack *stack)
 {
-	__atomic_store_n(&stack->busy, 0, __ATOMIC_RELEASE);
+	weir_turn_leave(&stack->turn);
 }
 
 /** The calling lcore's stack, or NULL: then the depot has to do. */
@@ -199,10 +150,9 @@ stacks_count(const struct pool *pool)
 static void
 stack_empty(struct pool *pool, struct stack *stack, bool scarce)
 {
-	uint32_t spins = 0, len;
+	uint32_t len;
 
-	while (__atomic_load_n(&stack->busy, __ATOMIC_ACQUIRE) != 0)
-		weir_lock_relax(&spins);
+	weir_turn_steal(&stack->turn);
 	weir_lock_take(&pool->depot.lock);
 	len = stack->len;
 	stack_set_len(stack, 0);
@@ -212,7 +162,7 @@ stack_empty(struct pool *pool, struct stack *stack, bool scarce)
 		stack->calm = 0;
 	}
 	weir_lock_give(&pool->depot.lock);
-	__atomic_store_n(&stack->thief, 0, __ATOMIC_RELEASE);
+	weir_turn_end(&stack->turn);
 }
 
 void
@@ -221,17 +171,17 @@ stacks_gather(struct pool *pool, bool scarce)
 	struct stack *stacks[RTE_MAX_LCORE];
 	unsigned int lcore, n = 0, i;
 
-	if (pool->asymmetric && !stack_asymmetric())
+	if (pool->asymmetric && !weir_turn_asymmetric())
 		return; /* a secondary process that may not, in a sandbox of its own */
 	weir_lock_take(&pool->steal_lock);
 	for (lcore = 0; lcore < RTE_MAX_LCORE; lcore++) {
 		stacks[n] = __atomic_load_n(&pool->stacks[lcore], __ATOMIC_ACQUIRE);
 		if (stacks[n] == NULL || __atomic_load_n(&stacks[n]->len, __ATOMIC_RELAXED) == 0)
 			continue;
-		__atomic_store_n(&stacks[n++]->thief, 1, __ATOMIC_SEQ_CST);
+		weir_turn_ask(&stacks[n++]->turn);
 	}
-	if (n > 0 && pool->asymmetric)
-		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
+	if (n > 0)
+		weir_turn_fence(pool->asymmetric);
 	for (i = 0; i < n; i++)
 		stack_empty(pool, stacks[i], scarce);
 	if (scarce && n > 0) {
