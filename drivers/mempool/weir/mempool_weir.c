@@ -154,6 +154,7 @@ pool_configure(struct pool *pool, const struct weir_mempool_conf *conf)
 	pool->max_objs = mp->size;
 	pool->obj_bytes = mp->header_size + mp->elt_size + mp->trailer_size;
 	pool->budget = conf->budget;
+	pool->source.numa_node = mp->socket_id;
 	pool->keep_cycles = rte_get_tsc_hz() / 1000 * conf->keep_ms;
 	/* The word it needs is in the padding that cache alignment makes. */
 	pool->check = conf->check && mp->header_size >= sizeof(struct rte_mempool_objhdr) + 8;

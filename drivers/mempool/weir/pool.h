@@ -8,6 +8,7 @@
  *   stack.c         the data path: per-lcore stacks, stealing
  *   depot.c         everyone's free objects, sorted by where their memory came from
  *   slab.c          making objects beyond the populated ones, and freeing them
+ *   heap.c, runs.c  what slabs are made of (weir_slab.h), shared with lib/bufpool
  *   keeper.c        the memory thread
  *   mempool_weir.c  the mempool library's view: ops, registration, telemetry
  *   vdev.c          configuration on EAL's command line
@@ -29,6 +30,7 @@
 #include "weir_log.h"
 #include "weir_mempool.h"
 #include "weir_object.h"
+#include "weir_slab.h"
 #include "weir_turn.h"
 
 WEIR_LOG_DECLARE(pool);
@@ -124,7 +126,7 @@ struct pool {
 
 	/* Written by the data path when it runs low, and by the memory thread. */
 	uint8_t want __rte_cache_aligned; /* enum want: what the memory thread was asked */
-	uint64_t heap_retry;		  /* TSC before which the heap is not asked again */
+	struct weir_slab_source source;	  /* where slabs come from */
 	struct weir_lock steal_lock;	  /* one thief at a time */
 	struct depot depot __rte_cache_aligned;
 

@@ -17,14 +17,10 @@
 #include <string.h>
 
 #include <rte_cycles.h>
-#include <rte_malloc.h>
 #include <rte_mbuf.h>
 
 #include "pool.h"
-#include "weir_sanitize.h"
 
-/** How long a heap that had nothing is left alone. */
-#define HEAP_RETRY_MS 10
 /** The memory thread works no further ahead than so many slabs. */
 #define AHEAD_SLABS_MAX 8
 
@@ -55,16 +51,7 @@ witness_len(const struct rte_mempool *mp)
 static rte_iova_t
 obj_iova(const struct pool *pool, void *obj)
 {
-	const struct rte_memseg *segment;
-
-	if (pool->mp->flags & RTE_MEMPOOL_F_NO_IOVA_CONTIG)
-		return RTE_BAD_IOVA;
-	if (rte_eal_iova_mode() == RTE_IOVA_VA)
-		return (uintptr_t)obj;
-	segment = rte_mem_virt2memseg(obj, NULL);
-	if (segment == NULL || segment->iova == RTE_BAD_IOVA)
-		return RTE_BAD_IOVA;
-	return segment->iova + RTE_PTR_DIFF(obj, segment->addr);
+	return pool->mp->flags & RTE_MEMPOOL_F_NO_IOVA_CONTIG ? RTE_BAD_IOVA : weir_slab_iova(obj);
 }
 
 /** Make @p obj what the witness is. Of @p len bytes. */
@@ -199,21 +186,16 @@ slab_grow(struct pool *pool, bool in_datapath)
 	size_t head;
 	int rc;
 
-	if (in_datapath && rte_rdtsc() < __atomic_load_n(&pool->heap_retry, __ATOMIC_RELAXED))
+	if (in_datapath && weir_slab_is_dry(&pool->source))
 		return -ENOMEM;
 	n = promise(pool, pool->slab_objs, &rc);
 	if (n == 0)
 		return rc;
 	head = RTE_ALIGN_CEIL(sizeof(*slab) + n * sizeof(slab->objs[0]), RTE_CACHE_LINE_SIZE);
-	slab = rte_malloc_socket("weir_slab", head + (size_t)n * pool->obj_bytes,
-				 RTE_CACHE_LINE_SIZE, pool->mp->socket_id);
-	weir_sanitize_alloc();
-	if (slab == NULL) {
-		__atomic_store_n(&pool->heap_retry,
-				 rte_rdtsc() + rte_get_tsc_hz() / 1000 * HEAP_RETRY_MS,
-				 __ATOMIC_RELAXED);
+	slab = weir_slab_alloc(&pool->source, head + (size_t)n * pool->obj_bytes,
+			       RTE_CACHE_LINE_SIZE);
+	if (slab == NULL)
 		goto fail;
-	}
 	slab_fill(pool, slab, (char *)slab + head, n);
 	made = slab->n_objs;
 	if (made == 0 || !slab_attach(pool, slab, in_datapath))
@@ -225,8 +207,7 @@ slab_grow(struct pool *pool, bool in_datapath)
 			    WANT_SOON); /* which has to look after slabs until they are returned */
 	return 0;
 fail:
-	weir_sanitize_free();
-	rte_free(slab);
+	weir_slab_free(&pool->source, slab, RTE_CACHE_LINE_SIZE);
 	unpromise(pool, n);
 	return -ENOMEM;
 }
@@ -273,8 +254,7 @@ slab_return(struct pool *pool, uint64_t now)
 	depot->returned++;
 	weir_lock_give(&depot->lock);
 	n = slab->n_objs;
-	weir_sanitize_free();
-	rte_free(slab);
+	weir_slab_free(&pool->source, slab, RTE_CACHE_LINE_SIZE);
 	unpromise(pool, n);
 	return true;
 }
@@ -285,5 +265,5 @@ slabs_free(struct pool *pool)
 	uint32_t i;
 
 	for (i = 0; i < pool->depot.slabs_end; i++)
-		rte_free(pool->depot.slabs[i]);
+		weir_slab_free(&pool->source, pool->depot.slabs[i], RTE_CACHE_LINE_SIZE);
 }

@@ -21,11 +21,12 @@
 #include <rte_mempool.h>
 
 #include "weir_budget.h"
+#include "weir_slab.h"
 
 #define WEIR_MEMPOOL_OPS_NAME "weir"
 
-/** Of a slab, when nothing else is said: one huge page, with the heap's own header. */
-#define WEIR_MEMPOOL_SLAB_BYTES ((2u << 20) - 256)
+/** Of a slab, when nothing else is said. */
+#define WEIR_MEMPOOL_SLAB_BYTES WEIR_SLAB_BYTES
 
 /** What a slab needs beside its objects and a pointer for each. */
 #define WEIR_MEMPOOL_SLAB_HEAD_BYTES 128u
