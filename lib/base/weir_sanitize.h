@@ -12,9 +12,16 @@
 #if __has_feature(thread_sanitizer)
 #define WEIR_SANITIZE_THREAD 1
 #endif
+#if __has_feature(address_sanitizer)
+#define WEIR_SANITIZE 1
+#endif
 #endif
 #ifdef __SANITIZE_THREAD__
 #define WEIR_SANITIZE_THREAD 1
+#endif
+/* Of either kind: all takes several times as long. */
+#if defined(WEIR_SANITIZE_THREAD) || defined(__SANITIZE_ADDRESS__)
+#define WEIR_SANITIZE 1
 #endif
 
 #ifdef WEIR_SANITIZE_THREAD

@@ -24,7 +24,7 @@ DOORS = [
     ("rte_ethdev.h", ["drivers/net/port", "app/weir-bench"]),
     ("rte_ring*.h", ["lib/frame_queues", "drivers/net/patch", "app/weir-bench"]),
     ("sys/eventfd.h", ["lib/wake", "lib/budget", "app/weir-bench"]),
-    ("linux/futex.h", ["lib/wake", "lib/budget", "drivers/mempool/weir"]),
+    ("linux/futex.h", ["lib/wake", "lib/budget", "lib/bufpool", "drivers/mempool/weir"]),
     ("sys/epoll.h", ["lib/poller"]),
     ("rte_eal.h", ["app", "drivers/mempool/weir", "lib/frame_queues"]),  # which process this is
     ("cmdline*.h", ["app"]),
