@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include <rte_errno.h>
-#include <rte_memcpy.h>
 #include <rte_vhost.h>
 
 #include "guest.h"
@@ -465,7 +464,7 @@ engine_attach_frames(struct weir_access *access, const uint16_t *rx_ids, struct 
 			};
 		segments[0].frame_len = frames[i]->pkt_len;
 		segments[0].n_segments = k;
-		offload_from_mbuf(frames[i], &segments[0].offload);
+		weir_offload_from_mbuf(frames[i], &segments[0].offload);
 		if (unlikely(part != NULL))
 			weir_count(&pair_of(access)->stats.rx_dropped_too_long, 1);
 		else if (weir_vring_rx_write_packets(ring, segments, 1) == 0)
@@ -473,39 +472,6 @@ engine_attach_frames(struct weir_access *access, const uint16_t *rx_ids, struct 
 		rte_pktmbuf_free(frames[i]);
 	}
 	return i;
-}
-
-/** Copy one packet into mbufs of the tx pool; NULL when they are short. */
-static struct rte_mbuf *
-frame_of_segments(struct weir_pair *pair, const struct weir_tx_segment *segments)
-{
-	struct rte_mbuf *frame = rte_pktmbuf_alloc(pair->tx_pool), *last = frame;
-	uint16_t i;
-
-	if (frame == NULL)
-		return NULL;
-	for (i = 0; i < segments->n_segments; i++) {
-		const uint8_t *from = segments[i].addr;
-		uint32_t left = segments[i].len, part;
-
-		for (; left > 0; left -= part, from += part) {
-			if (rte_pktmbuf_tailroom(last) == 0) {
-				last->next = rte_pktmbuf_alloc(pair->tx_pool);
-				if (last->next == NULL) {
-					rte_pktmbuf_free(frame);
-					return NULL;
-				}
-				last = last->next;
-				frame->nb_segs++;
-			}
-			part = RTE_MIN(left, (uint32_t)rte_pktmbuf_tailroom(last));
-			rte_memcpy(rte_pktmbuf_mtod_offset(last, void *, last->data_len), from,
-				   part);
-			last->data_len += part;
-		}
-	}
-	frame->pkt_len = segments->frame_len;
-	return frame;
 }
 
 static uint16_t
@@ -516,11 +482,11 @@ engine_take_frames(struct weir_access *access, const struct weir_tx_segment *seg
 	uint16_t i;
 
 	for (i = 0; i < n_packets; i++, segments += segments->n_segments) {
-		frames[i] = frame_of_segments(pair, segments);
+		frames[i] = weir_offload_copy(pair->tx_pool, segments);
 		if (frames[i] == NULL)
 			break;
 		/* Flags that an mbuf cannot express leave the frame as it is: unfinished. */
-		offload_to_mbuf(&segments->offload, frames[i]);
+		weir_offload_to_mbuf(&segments->offload, frames[i]);
 	}
 	return i;
 }

@@ -12,7 +12,6 @@
  *   pair.c       one queue pair's loop between its rings and its queue
  *   engine.c     rings by our own engine, one copy; and the buffer access over them
  *   library.c    rings by the library's burst calls, and the buffer access over them
- *   offload.c    what the library leaves in an mbuf's ol_flags, to and from metadata
  *   kick.c       the descriptors that guest and back-end wake each other by
  *   rarp.c       the announcement after a live migration
  *   socket.c     is the socket path usable, stale or in use
@@ -28,6 +27,7 @@
 #include "weir_frame.h"
 #include "weir_guest.h"
 #include "weir_log.h"
+#include "weir_offload.h"
 #include "weir_vring.h"
 
 WEIR_LOG_DECLARE(guest);
@@ -272,11 +272,6 @@ int engine_memory(struct weir_guest *guest);
 void engine_ring_ready(struct weir_pair *pair, enum weir_pair_wake ring);
 void engine_set_call(struct weir_pair *pair, enum weir_pair_wake ring, int fd);
 bool engine_holds(const struct weir_guest *guest, uint16_t vring);
-
-/* offload.c */
-void offload_from_mbuf(const struct rte_mbuf *mbuf, struct weir_offload *offload);
-int offload_to_mbuf(const struct weir_offload *offload, struct rte_mbuf *mbuf);
-bool offload_fits(const struct weir_offload *offload, uint32_t capabilities);
 
 /* kick.c */
 void kick_refresh(struct weir_pair *pair, enum weir_pair_wake wake);

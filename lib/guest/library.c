@@ -43,7 +43,7 @@ segments_of_frame(const struct rte_mbuf *frame, uint16_t id, struct weir_tx_segm
 	if (frame->ol_flags == 0)
 		segment->offload = (struct weir_offload){0};
 	else
-		offload_from_mbuf(frame, &segment->offload);
+		weir_offload_from_mbuf(frame, &segment->offload);
 	for (part = frame; part != NULL; part = part->next, segment++) {
 		segment->addr = rte_pktmbuf_mtod(part, const void *);
 		segment->len = part->data_len;
@@ -375,7 +375,7 @@ frame_fits(struct weir_pair *pair, uint32_t len, const struct weir_offload *offl
 		return false;
 	}
 	if (unlikely((offload->flags | offload->gso_type) != 0) &&
-	    !offload_fits(offload, pair->access.rx_offloads)) {
+	    !weir_offload_fits(offload, pair->access.rx_offloads)) {
 		weir_count(&pair->stats.rx_dropped_no_offload, 1);
 		return false;
 	}
@@ -392,7 +392,7 @@ library_write_header(struct weir_access *access, uint16_t rx_id, const struct we
 		return;
 	frame = stage_frame(pair, meta->len);
 	if (unlikely((meta->offload.flags | meta->offload.gso_type) != 0) &&
-	    offload_to_mbuf(&meta->offload, frame) != 0) {
+	    weir_offload_to_mbuf(&meta->offload, frame) != 0) {
 		rte_pktmbuf_free(frame);
 		weir_count(&pair->stats.rx_dropped_no_offload, 1);
 		return;
@@ -465,7 +465,7 @@ library_attach_frames(struct weir_access *access, const uint16_t *rx_ids, struct
 	uint16_t i;
 
 	for (i = 0; i < n; i++) {
-		offload_from_mbuf(frames[i], &offload);
+		weir_offload_from_mbuf(frames[i], &offload);
 		if (likely(frame_fits(pair, frames[i]->pkt_len, &offload)))
 			pair->rx_frame[rx_ids[i]] = frames[i];
 		else

@@ -22,6 +22,8 @@ DOORS = [
     ("liburing.h", ["lib/uring"]),
     ("linux/if_tun.h", ["drivers/net/tap"]),
     ("rte_ethdev.h", ["drivers/net/port", "app/weir-bench"]),
+    ("rte_ip.h", ["lib/offload", "app"]),
+    ("rte_gso.h", ["lib/offload"]),
     ("rte_ring*.h", ["lib/frame_queues", "drivers/net/patch", "app/weir-bench"]),
     ("sys/eventfd.h", ["lib/wake", "lib/budget", "app/weir-bench"]),
     ("linux/futex.h", ["lib/wake", "lib/budget", "lib/bufpool", "drivers/mempool/weir"]),

@@ -198,8 +198,8 @@ offload_survives_the_way_through_an_mbuf(void **state)
 	for (i = 0; i < RTE_DIM(offloads); i++) {
 		struct rte_mbuf *mbuf = frame_of_type(0x0800);
 
-		assert_int_equal(offload_to_mbuf(&offloads[i], mbuf), 0);
-		offload_from_mbuf(mbuf, &back);
+		assert_int_equal(weir_offload_to_mbuf(&offloads[i], mbuf), 0);
+		weir_offload_from_mbuf(mbuf, &back);
 		assert_memory_equal(&back, &offloads[i], sizeof(back));
 		rte_pktmbuf_free(mbuf);
 	}
@@ -229,7 +229,7 @@ offload_outside_the_frame_is_refused(void **state)
 	for (i = 0; i < RTE_DIM(offloads); i++) {
 		struct rte_mbuf *mbuf = frame_of_type(0x0800);
 
-		assert_int_equal(offload_to_mbuf(&offloads[i], mbuf), -EINVAL);
+		assert_int_equal(weir_offload_to_mbuf(&offloads[i], mbuf), -EINVAL);
 		rte_pktmbuf_free(mbuf);
 	}
 }
@@ -242,12 +242,12 @@ offload_fits_only_what_was_negotiated(void **state)
 				   .gso_type = WEIR_GSO_TCPV6 | WEIR_GSO_ECN};
 	struct weir_offload ufo = {.flags = WEIR_OFFLOAD_NEEDS_CSUM, .gso_type = WEIR_GSO_UDP};
 
-	assert_true(offload_fits(&csum, WEIR_OFFLOAD_CAP_CSUM));
-	assert_false(offload_fits(&csum, WEIR_OFFLOAD_CAP_ALL & ~WEIR_OFFLOAD_CAP_CSUM));
-	assert_true(offload_fits(&tso, WEIR_OFFLOAD_CAP_ALL));
-	assert_false(offload_fits(&tso, WEIR_OFFLOAD_CAP_ALL & ~WEIR_OFFLOAD_CAP_TSO6));
-	assert_false(offload_fits(&tso, WEIR_OFFLOAD_CAP_ALL & ~WEIR_OFFLOAD_CAP_ECN));
-	assert_false(offload_fits(&ufo, WEIR_OFFLOAD_CAP_ALL));
+	assert_true(weir_offload_fits(&csum, WEIR_OFFLOAD_CAP_CSUM));
+	assert_false(weir_offload_fits(&csum, WEIR_OFFLOAD_CAP_ALL & ~WEIR_OFFLOAD_CAP_CSUM));
+	assert_true(weir_offload_fits(&tso, WEIR_OFFLOAD_CAP_ALL));
+	assert_false(weir_offload_fits(&tso, WEIR_OFFLOAD_CAP_ALL & ~WEIR_OFFLOAD_CAP_TSO6));
+	assert_false(weir_offload_fits(&tso, WEIR_OFFLOAD_CAP_ALL & ~WEIR_OFFLOAD_CAP_ECN));
+	assert_false(weir_offload_fits(&ufo, WEIR_OFFLOAD_CAP_ALL));
 }
 
 static int

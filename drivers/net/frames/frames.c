@@ -14,7 +14,6 @@
 
 #include <rte_errno.h>
 #include <rte_ether.h>
-#include <rte_ip.h>
 #include <rte_tcp.h>
 #include <rte_udp.h>
 

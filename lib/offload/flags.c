@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The library (22.11, with its flags as applications have always seen them) turns a
- * virtio-net header into the mbuf's transmit flags and back. These are the two
- * translations between those flags and our metadata.
+ * Our metadata to and from an mbuf's transmit flags, as an ethdev reads them; and as the
+ * vhost library (22.11, with its flags as applications have always seen them) makes them
+ * of a virtio-net header.
  */
 #include <errno.h>
-#include <netinet/in.h>
 
-#include <rte_ether.h>
-#include <rte_ip.h>
+#include <rte_mbuf.h>
 
-#include "guest.h"
+#include "ether.h"
+#include "weir_offload.h"
 
 /* Where the checksum lies in its header: TCP, UDP, SCTP. */
 #define CSUM_OFFSET_TCP 16
@@ -18,7 +17,7 @@
 #define CSUM_OFFSET_SCTP 8
 
 void
-offload_from_mbuf(const struct rte_mbuf *mbuf, struct weir_offload *offload)
+weir_offload_from_mbuf(const struct rte_mbuf *mbuf, struct weir_offload *offload)
 {
 	uint64_t flags = mbuf->ol_flags;
 
@@ -44,27 +43,8 @@ offload_from_mbuf(const struct rte_mbuf *mbuf, struct weir_offload *offload)
 	}
 }
 
-/** Ethernet header with its tags; the type of what follows. */
-static uint16_t
-ether_len(const struct rte_mbuf *mbuf, uint16_t *type)
-{
-	const struct rte_ether_hdr *ether = rte_pktmbuf_mtod(mbuf, const struct rte_ether_hdr *);
-	uint16_t len = sizeof(*ether);
-
-	*type = ether->ether_type;
-	while ((*type == RTE_BE16(RTE_ETHER_TYPE_VLAN) || *type == RTE_BE16(RTE_ETHER_TYPE_QINQ)) &&
-	       len + sizeof(struct rte_vlan_hdr) <= mbuf->data_len && len < 22) {
-		const struct rte_vlan_hdr *vlan =
-			rte_pktmbuf_mtod_offset(mbuf, const struct rte_vlan_hdr *, len);
-
-		*type = vlan->eth_proto;
-		len += sizeof(*vlan);
-	}
-	return len;
-}
-
 int
-offload_to_mbuf(const struct weir_offload *offload, struct rte_mbuf *mbuf)
+weir_offload_to_mbuf(const struct weir_offload *offload, struct rte_mbuf *mbuf)
 {
 	uint16_t l2_len, type;
 
@@ -73,7 +53,7 @@ offload_to_mbuf(const struct weir_offload *offload, struct rte_mbuf *mbuf)
 	if (mbuf->data_len < sizeof(struct rte_ether_hdr) ||
 	    (uint32_t)offload->csum_start + offload->csum_offset + 2 > mbuf->data_len)
 		return -EINVAL;
-	l2_len = ether_len(mbuf, &type);
+	l2_len = ether_len(rte_pktmbuf_mtod(mbuf, const uint8_t *), mbuf->data_len, &type);
 	/* The header that holds the checksum starts behind the network header. */
 	if (offload->csum_start <= l2_len ||
 	    offload->csum_start - l2_len >= 1 << RTE_MBUF_L3_LEN_BITS)
@@ -118,7 +98,7 @@ offload_to_mbuf(const struct weir_offload *offload, struct rte_mbuf *mbuf)
 }
 
 bool
-offload_fits(const struct weir_offload *offload, uint32_t capabilities)
+weir_offload_fits(const struct weir_offload *offload, uint32_t capabilities)
 {
 	uint32_t needed = 0;
 
