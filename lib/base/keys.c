@@ -60,24 +60,74 @@ keys_check(const struct weir_keys *keys, const char *const *known, const char *c
 	return 0;
 }
 
+/* What rte_kvargs looks for. Within quotes they are their place here, from 1, meanwhile. */
+static const char marks[] = ",=[]";
+
+/** Take quotes out and hide the marks in them; NULL with rte_errno and a sentence. */
+static char *
+quotes_read(const char *what, const char *text)
+{
+	char *copy = malloc(strlen(text) + 1), *to = copy;
+	bool quoted = false;
+	const char *at;
+
+	if (copy == NULL) {
+		rte_errno = -weir_error(ENOMEM, "%s: no memory for '%s'", what, text);
+		return NULL;
+	}
+	for (at = text; *at != '\0'; at++) {
+		if (*at == '"')
+			quoted = !quoted;
+		else
+			*to++ = quoted && strchr(marks, *at) ? strchr(marks, *at) - marks + 1 : *at;
+	}
+	*to = '\0';
+	if (!quoted)
+		return copy;
+	rte_errno =
+		-weir_error(EINVAL, "%s: a quote is open at the end of '%s': close it", what, text);
+	free(copy);
+	return NULL;
+}
+
+/** The values are in the words' own copy of the text. */
+static void
+quotes_restore(struct rte_kvargs *args)
+{
+	unsigned int i;
+	char *at;
+
+	for (i = 0; i < args->count; i++)
+		for (at = args->pairs[i].value; at != NULL && *at != '\0'; at++)
+			if (*at > 0 && *at < (char)sizeof(marks))
+				*at = marks[*at - 1];
+}
+
 struct weir_keys *
 weir_keys_parse(const char *what, const char *text, const char *const *known,
 		const char *const *more)
 {
-	struct weir_keys *keys = calloc(1, sizeof(*keys));
+	char *unquoted = quotes_read(what, text);
+	struct weir_keys *keys;
 	int rc;
 
+	if (unquoted == NULL)
+		return NULL;
+	keys = calloc(1, sizeof(*keys));
 	if (keys == NULL) {
 		rte_errno = -weir_error(ENOMEM, "%s: no memory for '%s'", what, text);
+		free(unquoted);
 		return NULL;
 	}
 	snprintf(keys->what, sizeof(keys->what), "%s", what);
-	keys->args = rte_kvargs_parse(text, NULL);
+	keys->args = rte_kvargs_parse(unquoted, NULL);
+	free(unquoted);
 	if (keys->args == NULL) {
 		rc = weir_error(EINVAL,
 				"%s: cannot read '%s': write key=VALUE,key=VALUE (at most %d)",
 				what, text, RTE_KVARGS_MAX);
 	} else {
+		quotes_restore(keys->args);
 		rc = keys_check(keys, known, more);
 	}
 	if (rc != 0) {

@@ -3,7 +3,8 @@
 #define WEIR_KEYS_H
 
 /**
- * `key=value,key=value` words, checked once.
+ * `key=value,key=value` words, checked once. A value with commas is quoted:
+ * `key="a,b"`.
  *
  * Every set of keys a user types (--guest, --endpoint, a vdev's arguments) is
  * read through these calls, so that each mistake gets the same kind of sentence

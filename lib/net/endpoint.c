@@ -158,6 +158,21 @@ driver_find(const char *type)
 
 static const char *const common_keys[] = {"name", "type", NULL};
 
+/** The word behind the next comma that is not quoted; NULL when there is none. */
+static const char *
+word_after(const char *at)
+{
+	bool quoted = false;
+
+	for (; *at != '\0'; at++) {
+		if (*at == '"')
+			quoted = !quoted;
+		else if (*at == ',' && !quoted)
+			return at + 1;
+	}
+	return NULL;
+}
+
 /** The driver for `type`, before its own keys are known: the rest is checked by the second parse.
  */
 static const struct weir_endpoint_ops *
@@ -167,10 +182,8 @@ driver_of_keys(const char *text)
 	const struct weir_endpoint_ops *ops;
 	const char *at = text;
 
-	while (at != NULL && strncmp(at, "type=", 5) != 0) {
-		at = strchr(at, ',');
-		at = at != NULL ? at + 1 : NULL;
-	}
+	while (at != NULL && strncmp(at, "type=", 5) != 0)
+		at = word_after(at);
 	if (at == NULL) {
 		rte_errno = -weir_error(
 			EINVAL, "--endpoint: the key 'type' is missing: add type= one of %s",

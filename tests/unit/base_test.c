@@ -32,6 +32,24 @@ doubled_and_empty_keys_are_refused(void **state)
 }
 
 static void
+quoted_values_keep_their_marks(void **state)
+{
+	struct weir_keys *keys;
+
+	keys = weir_keys_parse("--guest", "name=\"a,mtu=1[2],,\",mtu=\"15\"00,mode=x", known, more);
+	assert_non_null(keys);
+	assert_string_equal(weir_keys_get(keys, "name"), "a,mtu=1[2],,");
+	assert_string_equal(weir_keys_get(keys, "mtu"), "1500");
+	assert_string_equal(weir_keys_get(keys, "mode"), "x");
+	weir_keys_free(keys);
+	assert_null(weir_keys_parse("--guest", "name=\"a,mtu=1500", known, more));
+	assert_int_equal(rte_errno, EINVAL);
+	assert_non_null(strstr(weir_error_text(), "quote"));
+	assert_null(weir_endpoint_create("name=\"c,type=null\""));
+	assert_non_null(strstr(weir_error_text(), "'type' is missing"));
+}
+
+static void
 numbers_are_whole_and_in_range(void **state)
 {
 	static const char *const wrong[] = {"mtu=67",	"mtu=65536", "mtu=-1",
@@ -161,6 +179,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(unknown_key_is_named_with_the_known_ones),
 		cmocka_unit_test(doubled_and_empty_keys_are_refused),
+		cmocka_unit_test(quoted_values_keep_their_marks),
 		cmocka_unit_test(numbers_are_whole_and_in_range),
 		cmocka_unit_test(bytes_take_a_suffix_and_do_not_overflow),
 		cmocka_unit_test(values_without_keys_are_read_likewise),
