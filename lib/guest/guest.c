@@ -330,11 +330,6 @@ keys_read(struct weir_guest *guest, const struct weir_keys *keys)
 		rc = weir_keys_switch(keys, "mrg_rxbuf", &guest->mrg_rxbuf);
 	if (rc == 0)
 		rc = weir_keys_bytes(keys, "budget", 1, UINT64_MAX, &guest->budget_bytes);
-	if (rc == 0 && queues > 1 && !weir_endpoint_ops(guest->endpoint)->multiqueue)
-		rc = weir_error(EINVAL,
-				"--guest: queues=%u: endpoint '%s' (%s) has one queue pair only",
-				(unsigned int)queues, weir_endpoint_name(guest->endpoint),
-				weir_endpoint_ops(guest->endpoint)->type);
 	guest->client = mode == 1;
 	guest->path = path == 0 ? &engine_path : &library_path;
 	guest->n_pairs = queues;
@@ -352,6 +347,12 @@ guest_open(struct weir_guest *guest, const struct weir_keys *keys, struct weir_b
 	if (rc != 0)
 		return rc;
 	rc = keys_read(guest, keys);
+	if (rc == 0)
+		rc = weir_endpoint_accept(guest->endpoint, &(struct weir_endpoint_client){
+								   .name = name,
+								   .n_queues = guest->n_pairs,
+								   .mtu = guest->mtu,
+							   });
 	if (rc != 0)
 		return rc;
 	rc = weir_object_add(&guest_class, &guest->object, name);

@@ -133,6 +133,8 @@ weir_pair_arm(struct weir_pair *pair)
 		rx = ring_arm(pair, WEIR_PAIR_WAKE_RX);
 	else if (queue->ops->poll_ready(queue, &pair->access, false))
 		return WEIR_PAIR_BUSY;
+	if (queue->polled && rx == WEIR_PAIR_SLEEP)
+		rx = WEIR_PAIR_TIMED;
 	if (atomic_load_explicit(&pair->tx_enabled, memory_order_relaxed))
 		tx = ring_arm(pair, WEIR_PAIR_WAKE_TX);
 	/* Packets that the endpoint did not take: not every endpoint can tell when it does. */

@@ -338,6 +338,19 @@ weir_endpoint_unclaim(struct weir_endpoint *endpoint, const char *guest)
 }
 
 int
+weir_endpoint_accept(const struct weir_endpoint *endpoint,
+		     const struct weir_endpoint_client *client)
+{
+	if (client->n_queues > 1 && !endpoint->ops->multiqueue)
+		return weir_error(EINVAL,
+				  "guest '%s': queues=%u: endpoint '%s' (%s) has one queue pair "
+				  "only",
+				  client->name, client->n_queues, endpoint->object.name,
+				  endpoint->ops->type);
+	return endpoint->ops->accept != NULL ? endpoint->ops->accept(endpoint, client) : 0;
+}
+
+int
 weir_queues_alloc(struct weir_endpoint *endpoint, const struct weir_queue_ops *ops,
 		  size_t queue_size, struct weir_queue **queues, uint16_t n)
 {

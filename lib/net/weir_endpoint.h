@@ -52,7 +52,7 @@ struct weir_endpoint_client {
 		       bool link_up);
 };
 
-/** A driver. Every member is set; the table is const. */
+/** A driver. Every member is set, but accept; the table is const. */
 struct weir_endpoint_ops {
 	const char *type;	 /* as in type=tap */
 	const char *usage;	 /* its keys, one "key=VALUE  what" a line; "" for none */
@@ -66,6 +66,13 @@ struct weir_endpoint_ops {
 	/** 0, or negative errno with the reason by weir_error(); then nothing is left open. */
 	int (*open)(struct weir_endpoint *endpoint, const struct weir_keys *keys);
 	void (*close)(struct weir_endpoint *endpoint);
+	/**
+	 * Whether it can serve such a guest, as far as it knows before one is there: asked
+	 * when a guest is configured, with its name, n_queues and mtu. 0, or negative errno
+	 * with the reason. NULL: any.
+	 */
+	int (*accept)(const struct weir_endpoint *endpoint,
+		      const struct weir_endpoint_client *client);
 	/**
 	 * Make client->n_queues queues. On failure none, with the reason.
 	 */
@@ -132,6 +139,10 @@ void *weir_endpoint_state(const struct weir_endpoint *endpoint);
 int weir_endpoint_claim(struct weir_endpoint *endpoint, const char *guest);
 /** Undo weir_endpoint_claim(). */
 void weir_endpoint_unclaim(struct weir_endpoint *endpoint, const char *guest);
+
+/** ops->accept, and whether the type has as many queue pairs; 0, or the reason. */
+int weir_endpoint_accept(const struct weir_endpoint *endpoint,
+			 const struct weir_endpoint_client *client);
 
 /**
  * ops->get_queues; see there. The driver sets ops and wake_fd of each queue it

@@ -122,6 +122,7 @@ struct weir_queue {
 	struct weir_target *target;    /* set by the control side, lcore quiet */
 	uint16_t index;		       /* which pair of its guest */
 	int wake_fd;		       /* see poll_ready; -1 when nothing comes by itself */
+	bool polled;		       /* something may come that wake_fd does not tell of */
 	struct weir_queue_stats stats; /* written by the owning lcore only */
 };
 

@@ -299,6 +299,20 @@ frames_close(struct weir_endpoint *endpoint)
 }
 
 static int
+frames_accept(const struct weir_endpoint *endpoint, const struct weir_endpoint_client *client)
+{
+	const struct frames *frames = frames_of(endpoint);
+
+	if (client->mtu <= frames->mtu)
+		return 0;
+	return weir_error(EINVAL,
+			  "endpoint '%s': its frames have an mtu of %u, guest '%s' of %u: give the "
+			  "endpoint mtu=%u",
+			  weir_endpoint_name(endpoint), (unsigned int)frames->mtu, client->name,
+			  client->mtu, client->mtu);
+}
+
+static int
 frames_get_queues(struct weir_endpoint *endpoint, struct weir_endpoint_client *client,
 		  struct weir_queue **queues)
 {
@@ -306,14 +320,10 @@ frames_get_queues(struct weir_endpoint *endpoint, struct weir_endpoint_client *c
 	struct frames_queue *q;
 	int rc;
 
-	if (client->mtu > frames->mtu)
-		return weir_error(EINVAL,
-				  "endpoint '%s': its frames have an mtu of %u, guest '%s' of %u: "
-				  "give the endpoint mtu=%u",
-				  weir_endpoint_name(endpoint), (unsigned int)frames->mtu,
-				  client->name, client->mtu, client->mtu);
-	rc = weir_queues_alloc(endpoint, &frames_queue_ops, sizeof(struct frames_queue), queues,
-			       client->n_queues);
+	rc = frames_accept(endpoint, client);
+	if (rc == 0)
+		rc = weir_queues_alloc(endpoint, &frames_queue_ops, sizeof(struct frames_queue),
+				       queues, client->n_queues);
 	if (rc != 0)
 		return rc;
 	q = frames_queue(queues[0]);
@@ -389,6 +399,7 @@ static const struct weir_endpoint_ops frames_ops = {
 	.multiqueue = false,
 	.open = frames_open,
 	.close = frames_close,
+	.accept = frames_accept,
 	.get_queues = frames_get_queues,
 	.stop = frames_stop,
 	.tx_offloads = frames_tx_offloads,
