@@ -72,6 +72,33 @@ def unknown_option():
     _refused(*LOOP, "--gest", GUEST + "loop", said=("--gest", "--guest"))
 
 
+def port_that_is_not_there():
+    _refused("--endpoint", "name=up,type=port,dev=net_none0", "--guest", GUEST + "up",
+             said=("net_none0", "--vdev", "devargs"))
+    _refused("--endpoint", 'name=up,type=port,devargs="net_none0,iface=lo"', "--guest",
+             GUEST + "up", said=("net_none0,iface=lo", "cannot plug in"))
+    _refused("--endpoint", "name=up,type=port", "--guest", GUEST + "up", said=("dev=", "devargs="))
+    _refused("--endpoint", 'name=up,type=port,devargs="net_null0', "--guest", GUEST + "up",
+             said=("quote", "close it"))
+
+
+def port_that_is_taken():
+    eal = [*eal_options(), "--vdev=net_null0"]
+    up = ("--endpoint", "name=up,type=port,dev=net_null0")
+    _refused(*up, "--endpoint", "name=two,type=port,dev=net_null0", "--guest", GUEST + "up",
+             eal=eal, said=("'two'", "net_null0", "weir endpoint up", "of its own"))
+    _refused("--endpoint", "name=up,type=port,devargs=net_null0", "--guest", GUEST + "up",
+             eal=eal, said=("net_null0", "dev=net_null0"))
+    _refused(*up, "--guest", GUEST + "up", "--guest",
+             "name=g1,socket=/run/weir/g1.sock,endpoint=up", eal=eal, said=("'g1'", "1 guest"))
+
+
+def port_that_is_too_small_for_its_guest():
+    up = ("--endpoint", 'name=up,type=port,devargs="net_af_packet0,iface=lo,qpairs=2"')
+    _refused(*up, "--guest", GUEST + "up,queues=4", said=("has 2 queue pairs", "queues=2"))
+    _refused(*up, "--guest", GUEST + "up,mtu=9000", said=("1500", "mtu=1500"))
+
+
 def no_guest():
     _refused(*LOOP, said=("--guest",))
 

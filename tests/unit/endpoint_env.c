@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -162,6 +163,32 @@ frames_feed(struct env *env, uint16_t n, uint32_t len)
 	return n;
 }
 
+/** An ethdev on one end of a pair of interfaces; the host is the other. */
+#define PORT_IFACE "weir-veth0"
+#define PORT_PEER "weir-veth1"
+/** Net_pcap would read what it has sent itself. */
+#define PORT_SINK "weir-veth2"
+
+static const char *
+veth_missing(void)
+{
+	const char *missing = host_tap_missing();
+
+	if (missing != NULL)
+		return missing;
+	if (system("ip link add " PORT_IFACE " type veth peer name " PORT_PEER
+		   " && ip link add " PORT_SINK " type veth peer name weir-veth3"
+		   " && for i in 0 1 2 3; do ip link set weir-veth$i up || exit; done") != 0)
+		return "no pair of interfaces can be made (ip, veth)";
+	return NULL;
+}
+
+static void
+veth_env_open(struct env *env)
+{
+	env->socket = host_tap_socket(PORT_PEER, HOST_TAP_ETHER_TYPE);
+}
+
 struct env envs[] = {
 	{.title = "null", .keys = "type=null,name=c"},
 	{.title = "loopback",
@@ -189,5 +216,26 @@ struct env envs[] = {
 	 .open = frames_env_open,
 	 .close = frames_env_close,
 	 .feed = frames_feed},
+	{.title = "port, net_af_packet",
+	 .keys = "type=port,name=c,devargs=\"net_af_packet0,iface=" PORT_IFACE
+		 ",qpairs=4,framecnt=256\"",
+	 .missing = veth_missing,
+	 .open = veth_env_open,
+	 .close = tap_env_close,
+	 .feed = tap_feed,
+	 .n_queues_max = 4},
+	{.title = "port, net_pcap",
+	 .keys = "type=port,name=c,devargs=\"net_pcap0,rx_iface=" PORT_IFACE ",tx_iface=" PORT_SINK
+		 "\"",
+	 .missing = veth_missing,
+	 .open = veth_env_open,
+	 .close = tap_env_close,
+	 .feed = tap_feed,
+	 .n_queues_max = 1},
+	{.title = "port, net_ring",
+	 .keys = "type=port,name=c,devargs=net_ring0",
+	 .feed = loopback_feed,
+	 .feeds_itself = true},
+	{.title = "port, net_null", .keys = "type=port,name=c,devargs=\"net_null0,no-rx=1\""},
 	{.title = NULL},
 };

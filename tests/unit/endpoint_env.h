@@ -24,7 +24,8 @@ struct env {
 	 */
 	uint16_t (*feed)(struct env *env, uint16_t n, uint32_t len);
 
-	bool feeds_itself; /* what comes is what the guest sent */
+	bool feeds_itself;     /* what comes is what the guest sent */
+	uint16_t n_queues_max; /* that it can have here; 0: as many as a guest */
 
 	struct weir_endpoint *endpoint;
 	struct plain_guest *guest; /* under test: polled by the test's thread */

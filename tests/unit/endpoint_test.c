@@ -348,20 +348,27 @@ readiness_is_told(void **state)
 	assert_false(ops->poll_ready(pair->queue, &pair->access, false));
 }
 
+/** Queue pairs that a guest of this endpoint can have. */
+static uint16_t
+n_queues_max(const struct env *env)
+{
+	if (!weir_endpoint_ops(env->endpoint)->multiqueue)
+		return 1;
+	return env->n_queues_max != 0 ? env->n_queues_max : WEIR_QUEUES_MAX;
+}
+
 static void
 every_pair_sends(void **state)
 {
 	struct env *env = *state;
-	uint16_t i, round;
+	uint16_t i, round, n = n_queues_max(env);
 
-	if (!weir_endpoint_ops(env->endpoint)->multiqueue)
-		return;
 	guest_detach(env);
-	guest_attach(env, WEIR_QUEUES_MAX);
-	for (i = 0; i < WEIR_QUEUES_MAX; i++)
+	guest_attach(env, n);
+	for (i = 0; i < n; i++)
 		env->guest->queues[i]->ops->set_active(env->guest->queues[i], true);
 	for (round = 0; round < 20; round++) {
-		for (i = 0; i < WEIR_QUEUES_MAX; i++) {
+		for (i = 0; i < n; i++) {
 			struct plain_pair *pair = &env->guest->pairs[i];
 
 			plain_pair_post(pair, PLAIN_IDS);
@@ -371,7 +378,7 @@ every_pair_sends(void **state)
 		if (env->peer != NULL && !env->there.started)
 			plain_pair_work(&env->peer->pairs[0]);
 	}
-	for (i = 0; i < WEIR_QUEUES_MAX; i++) {
+	for (i = 0; i < n; i++) {
 		struct plain_pair *pair = &env->guest->pairs[i];
 
 		assert_true(pair->taken > 0);
@@ -388,7 +395,7 @@ a_pair_put_aside_gets_nothing(void **state)
 	uint64_t fed = 0;
 	uint16_t i;
 
-	if (!weir_endpoint_ops(env->endpoint)->multiqueue || env->feed == NULL)
+	if (n_queues_max(env) < 4 || env->feed == NULL)
 		return;
 	guest_detach(env);
 	guest_attach(env, 4);
@@ -424,9 +431,7 @@ a_guest_comes_and_goes_with_ids_in_flight(void **state)
 		if (env->feed != NULL)
 			env->feed(env, 5, 60);
 		guest_detach(env);
-		guest_attach(env, 1 + (weir_endpoint_ops(env->endpoint)->multiqueue
-					       ? round % WEIR_QUEUES_MAX
-					       : 0));
+		guest_attach(env, 1 + round % n_queues_max(env));
 	}
 	guest_detach(env);
 	guest_attach(env, 1);
