@@ -12,7 +12,7 @@ die()
 }
 
 # to build
-packages=(gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libnuma-dev liburing-dev)
+packages=(gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libnuma-dev liburing-dev libpcap-dev)
 # a second compiler, and the sanitizers' run time and symbols
 packages+=(clang llvm libclang-rt-14-dev)
 # unit tests, and the model checker
@@ -23,6 +23,8 @@ packages+=(dpdk dpdk-dev openvswitch-switch-dpdk)
 packages+=(qemu-system-x86 busybox-static ethtool cpio gzip kmod xz-utils)
 # the host's side of a test network
 packages+=(iproute2 iputils-ping procps)
+# who reads what capture writes
+packages+=(tshark)
 # lint
 packages+=(clang-format codespell shellcheck)
 
