@@ -309,6 +309,17 @@ engine_rx_blocked(struct weir_pair *pair)
 	       weir_vring_rx_posted(pair->ring[WEIR_PAIR_WAKE_RX], 1) == 0;
 }
 
+static uint64_t
+engine_rx_written(const struct weir_pair *pair, uint16_t rx_id)
+{
+	struct weir_vring_stats stats;
+
+	if (pair->ring[WEIR_PAIR_WAKE_RX] == NULL)
+		return 0;
+	weir_vring_stats(pair->ring[WEIR_PAIR_WAKE_RX], &stats);
+	return stats.rx_packets;
+}
+
 /* The control side, in the lcore's place. */
 
 /** Whether the packet of @p id still waits to be handed over. */
@@ -513,5 +524,6 @@ const struct pair_path engine_path = {
 	.deliver = engine_deliver,
 	.arm = engine_arm,
 	.rx_blocked = engine_rx_blocked,
+	.rx_written = engine_rx_written,
 	.stats = engine_stats,
 };

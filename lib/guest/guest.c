@@ -372,6 +372,7 @@ guest_open(struct weir_guest *guest, const struct weir_keys *keys, struct weir_b
 			   rc == -ENOMEM ? ": give EAL more memory, by -m or more huge pages" : "");
 		goto free_budget;
 	}
+	guest_points_add(guest);
 	return 0;
 free_budget:
 	weir_budget_free(guest->budget);
@@ -454,6 +455,7 @@ weir_guest_free(struct weir_guest *guest)
 	if (guest == NULL)
 		return;
 	weir_guest_stop(guest);
+	guest_points_remove(guest);
 	weir_object_remove(&guest_class, &guest->object);
 	weir_endpoint_unclaim(guest->endpoint, guest->object.name);
 	guest_pools_free(guest);

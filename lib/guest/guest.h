@@ -14,6 +14,7 @@
  *   library.c    rings by the library's burst calls, and the buffer access over them
  *   kick.c       the descriptors that guest and back-end wake each other by
  *   rarp.c       the announcement after a live migration
+ *   capture.c    what captures see of a pair
  *   socket.c     is the socket path usable, stale or in use
  *   numa.c       where the guest's memory lives
  */
@@ -23,6 +24,7 @@
 
 #include <rte_mbuf.h>
 
+#include "weir_capture.h"
 #include "weir_error.h"
 #include "weir_frame.h"
 #include "weir_guest.h"
@@ -72,6 +74,8 @@ struct pair_path {
 	bool (*arm)(struct weir_pair *pair, enum weir_pair_wake ring, bool arm);
 	/** Whether buffers of the guest are what rx waits for. */
 	bool (*rx_blocked)(struct weir_pair *pair);
+	/** Changes when an rx frame, the one of this id, was written for the guest. */
+	uint64_t (*rx_written)(const struct weir_pair *pair, uint16_t rx_id);
 	/** Add what the path counts itself. Any thread. */
 	void (*stats)(const struct weir_pair *pair, struct pair_stats *sum);
 };
@@ -137,6 +141,7 @@ struct weir_pair {
 	_Atomic(const char *) broken; /* why the pair is not polled any more; NULL */
 	int endpoint_error;	      /* beside broken: WEIR_QUEUE_*; 0 when the guest broke it */
 	struct pair_stats stats;
+	struct weir_capture_tee *tees; /* captures that see its frames; NULL: none */
 
 	/* The announcement after a migration: see rarp.c. */
 	_Atomic enum rarp_state rarp_state;
@@ -219,6 +224,7 @@ struct weir_guest {
 	struct weir_vring_memory memory;	  /* the engine's, while up */
 	struct weir_vring_log log;
 	struct weir_queue *queues[WEIR_QUEUES_MAX];
+	struct weir_capture_point points[WEIR_QUEUES_MAX]; /* of the pairs, up or not */
 };
 
 extern struct weir_class guest_class;
@@ -284,6 +290,11 @@ void kick_tend(struct weir_pair *pair);
 void rarp_ask(struct weir_pair *pair, const uint8_t *mac);
 bool rarp_take(struct weir_pair *pair);
 void rarp_done(struct weir_pair *pair);
+
+/* capture.c */
+void guest_points_add(struct weir_guest *guest);
+void guest_points_remove(struct weir_guest *guest);
+void pair_capture_tx(struct weir_pair *pair);
 
 /* socket.c */
 int socket_check(const char *path, bool client);

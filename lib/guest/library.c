@@ -273,6 +273,12 @@ library_stats(const struct weir_pair *pair, struct pair_stats *sum)
 	/* All of its counters are the pair's. */
 }
 
+static uint64_t
+library_rx_written(const struct weir_pair *pair, uint16_t rx_id)
+{
+	return pair->rx_frame[rx_id] != NULL;
+}
+
 /* The buffer access. */
 
 static uint32_t
@@ -510,5 +516,6 @@ const struct pair_path library_path = {
 	.deliver = library_deliver,
 	.arm = library_arm,
 	.rx_blocked = library_rx_blocked,
+	.rx_written = library_rx_written,
 	.stats = library_stats,
 };

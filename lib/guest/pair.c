@@ -46,6 +46,14 @@ tx_hand_over(struct weir_pair *pair)
 	return n;
 }
 
+static void
+tx_take(struct weir_pair *pair)
+{
+	pair->path->take(pair);
+	if (unlikely(pair->tees != NULL))
+		pair_capture_tx(pair);
+}
+
 static unsigned int
 tx_turn(struct weir_pair *pair)
 {
@@ -55,7 +63,7 @@ tx_turn(struct weir_pair *pair)
 	int n;
 
 	if (pair->n_pending == 0 && atomic_load_explicit(&pair->tx_enabled, memory_order_relaxed))
-		pair->path->take(pair);
+		tx_take(pair);
 	if (pair->n_pending > 0)
 		moved += tx_hand_over(pair);
 	/* Only a queue that keeps packets has some to give back. */

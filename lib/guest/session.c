@@ -176,6 +176,26 @@ pair_detach(struct weir_pair *pair)
 	scheduler->detach(scheduler, pair->target, pair);
 }
 
+/** Nobody uses the pairs: captures may come, or go. */
+static void
+points_up(struct weir_guest *guest)
+{
+	uint16_t i;
+
+	for (i = 0; i < guest->n_pairs; i++)
+		weir_capture_point_up(&guest->points[i], weir_endpoint_name(guest->endpoint),
+				      guest->pairs[i]->target);
+}
+
+static void
+points_down(struct weir_guest *guest)
+{
+	uint16_t i;
+
+	for (i = 0; i < guest->n_pairs; i++)
+		weir_capture_point_down(&guest->points[i]);
+}
+
 /** Give the pairs queues from the endpoint, and have them polled. */
 int
 session_join(struct weir_guest *guest)
@@ -184,9 +204,12 @@ session_join(struct weir_guest *guest)
 	uint16_t i;
 	int rc;
 
+	points_up(guest);
 	rc = weir_endpoint_get_queues(guest->endpoint, &guest->client_view, queues);
-	if (rc != 0)
+	if (rc != 0) {
+		points_down(guest);
 		return rc;
+	}
 	pthread_mutex_lock(&guest->lock);
 	memcpy(guest->queues, queues, sizeof(queues));
 	pthread_mutex_unlock(&guest->lock);
@@ -225,6 +248,7 @@ session_leave(struct weir_guest *guest)
 	memset(guest->queues, 0, sizeof(guest->queues));
 	pthread_mutex_unlock(&guest->lock);
 	weir_endpoint_stop(guest->endpoint, &guest->client_view, queues);
+	points_down(guest);
 	for (i = 0; i < guest->n_pairs; i++)
 		guest->pairs[i]->path->let_go(guest->pairs[i]);
 }
@@ -302,6 +326,7 @@ session_move(struct weir_pair *pair, struct weir_target *target)
 	guest->client_view.target[pair->index] = target;
 	pair->queue->target = target;
 	pair->queue->ops->update_target(pair->queue);
+	weir_capture_point_move(&guest->points[pair->index], target);
 	pair_attach(pair);
 	guest->scheduler->leave(guest->scheduler, old);
 }
