@@ -8,6 +8,7 @@
 #include <rte_malloc.h>
 
 #include "backend.h"
+#include "weir_capture.h"
 #include "weir_error.h"
 
 /* Memory is asked for in pieces of this size, to see whether it is there. */
@@ -176,9 +177,13 @@ backend_open(struct backend *backend, const struct options *options)
 		rc = backend_add_endpoint(backend, options->endpoints[i], &endpoint);
 	for (i = 0; rc == 0 && i < options->n_guests; i++)
 		rc = create_guest(backend, options->guests[i], &guest);
+	backend->promised_bytes = weir_budget_used_bytes(backend->budget);
 	if (rc == 0)
-		rc = check_memory(weir_budget_used_bytes(backend->budget));
+		rc = check_memory(backend->promised_bytes);
 	/* All words are right: only now does anything appear outside. */
+	weir_capture_set_budget(backend->budget);
+	for (i = 0; rc == 0 && i < options->n_captures; i++)
+		rc = weir_capture_start(options->captures[i]);
 	for (i = 0; rc == 0 && i < backend->n_guests; i++)
 		rc = weir_guest_start(backend->guests[i]);
 	return rc;
@@ -192,6 +197,8 @@ backend_close(struct backend *backend)
 	/* Patched guests hold each other's frames until both have stopped. */
 	for (i = 0; i < backend->n_guests; i++)
 		weir_guest_stop(backend->guests[i]);
+	weir_capture_stop_all();
+	weir_capture_set_budget(NULL);
 	while (backend->n_guests > 0)
 		weir_guest_free(backend->guests[--backend->n_guests]);
 	while (backend->n_endpoints > 0)

@@ -9,6 +9,7 @@
 #include <rte_common.h>
 
 #include "control.h"
+#include "weir_capture.h"
 #include "weir_error.h"
 #include "weir_keys.h"
 
@@ -117,6 +118,28 @@ clear_endpoint(struct control *control, const struct control_command *command, c
 }
 
 static int
+capture_start(struct control *control, const struct control_command *command, char *const *args,
+	      struct control_result *result)
+{
+	int rc = weir_capture_start(args[0]);
+
+	if (rc == 0)
+		control_result_text(result, "capture", "started");
+	return rc;
+}
+
+static int
+capture_stop(struct control *control, const struct control_command *command, char *const *args,
+	     struct control_result *result)
+{
+	int rc = weir_capture_stop(args[0]);
+
+	if (rc == 0)
+		control_result_text(result, "stopped", args[0]);
+	return rc;
+}
+
+static int
 help(struct control *control, const struct control_command *command, char *const *args,
      struct control_result *result)
 {
@@ -127,7 +150,8 @@ help(struct control *control, const struct control_command *command, char *const
 		len = fprintf(result->out, "  %s %s", command->words, command->args);
 		fprintf(result->out, "%*s%s\n", RTE_MAX(33 - len, 2), "", command->help);
 	}
-	fprintf(result->out, "TAB completes; weir --help has the keys of --guest and --endpoint\n");
+	fprintf(result->out,
+		"TAB completes; weir --help has the keys of --guest, --endpoint and --capture\n");
 	return 0;
 }
 
@@ -147,6 +171,7 @@ static const struct control_command commands[] = {
 	{"show poller", "[POLLER]", "Likewise the loop of an lcore", true, show_run},
 	{"show budget", "[BUDGET]", "Likewise a budget", true, show_run},
 	{"show pool", "[POOL]", "Likewise a pool of frames", true, show_run},
+	{"show capture", "[CAPTURE]", "Likewise a capture", true, show_run},
 	{"add endpoint", "ENDPOINT_KEYS", "Add an endpoint, by the keys of --endpoint", false,
 	 add_endpoint},
 	{"add guest", "GUEST_KEYS", "Add a guest and serve its socket, by the keys of --guest",
@@ -161,6 +186,9 @@ static const struct control_command commands[] = {
 	 limit_host},
 	{"clear endpoint", "ENDPOINT", "Count an endpoint's frames from zero again", false,
 	 clear_endpoint},
+	{"capture start", "CAPTURE_KEYS", "Copy frames to a file, by the keys of --capture", false,
+	 capture_start},
+	{"capture stop", "CAPTURE", "End a capture: its file is finished", false, capture_stop},
 	{"help", "", "Show this list", true, help},
 	{"quit", "", "Disconnect all guests and end", false, quit},
 };

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What TAB and ? say, from the table of commands: its words, then by the kind of the
- * argument the names of objects, or the keys of --guest and --endpoint.
+ * argument the names of objects, or the keys of --guest, --endpoint and --capture.
  */
 #include <ctype.h>
 #include <string.h>
 
 #include "console.h"
+#include "weir_capture.h"
 #include "weir_object.h"
 
 #define CHOICES_MAX 256
@@ -78,8 +79,9 @@ driver_typed(const char *keys)
 	return NULL;
 }
 
+/** Of the keys that a line is about: 'G'uest, 'E'ndpoint or 'C'apture. */
 static void
-choices_of_keys(struct choices *choices, bool guest)
+choices_of_keys(struct choices *choices, char of)
 {
 	const struct weir_endpoint_ops *ops;
 	const char *keys = choices->typed, *last = strrchr(keys, ','), *value;
@@ -89,10 +91,13 @@ choices_of_keys(struct choices *choices, bool guest)
 	value = strchr(choices->typed, '=');
 	if (value != NULL) {
 		choices->typed_len = strlen(value + 1);
-		if (guest && strncmp(choices->typed, "endpoint=", 9) == 0) {
+		if (of != 'E' && strncmp(choices->typed, "endpoint=", 9) == 0) {
 			choices->typed = value + 1;
 			choices_of_objects(choices, "endpoint", "an endpoint");
-		} else if (!guest && strncmp(choices->typed, "type=", 5) == 0) {
+		} else if (of == 'C' && strncmp(choices->typed, "guest=", 6) == 0) {
+			choices->typed = value + 1;
+			choices_of_objects(choices, "guest", "a guest");
+		} else if (of == 'E' && strncmp(choices->typed, "type=", 5) == 0) {
 			choices->typed = value + 1;
 			for (i = 0; (ops = weir_endpoint_driver(i)) != NULL; i++)
 				choice_add(choices, ops->type, strlen(ops->type), true, "a type");
@@ -100,8 +105,8 @@ choices_of_keys(struct choices *choices, bool guest)
 		return;
 	}
 	choices->typed_len = strlen(choices->typed);
-	if (guest) {
-		choices_of_usage(choices, weir_guest_usage());
+	if (of != 'E') {
+		choices_of_usage(choices, of == 'G' ? weir_guest_usage() : weir_capture_usage());
 		return;
 	}
 	choices_of_usage(choices, "name=NAME  of the endpoint, unique\ntype=TYPE  what it is\n");
@@ -122,7 +127,7 @@ choices_of_kind(struct choices *choices, const char *kind, size_t len, const cha
 		len -= 2;
 	}
 	if (len > 5 && strncmp(kind + len - 5, "_KEYS", 5) == 0) {
-		choices_of_keys(choices, *kind == 'G');
+		choices_of_keys(choices, *kind);
 		return;
 	}
 	/* GUEST is a name of the room guest. */

@@ -38,6 +38,25 @@ control_words(const char *text)
 	return n;
 }
 
+/** Cut the next word off; blanks inside of quotes, as a filter has them, belong to it. */
+static char *
+word_take(char **rest)
+{
+	char *word = *rest, *at = word, quote = '\0';
+
+	if (word == NULL)
+		return NULL;
+	for (; *at != '\0' && (quote != '\0' || strchr(" \t\r\n", *at) == NULL); at++) {
+		if (*at == quote)
+			quote = '\0';
+		else if (quote == '\0' && (*at == '\'' || *at == '"'))
+			quote = *at;
+	}
+	*rest = *at != '\0' ? at + 1 : NULL;
+	*at = '\0';
+	return word;
+}
+
 /** How many words of a line are the command's own first words. */
 static unsigned int
 words_matched(const struct control_command *command, char *const *words, unsigned int n_words)
@@ -209,7 +228,7 @@ control_line(struct control *control, const char *line, FILE *out)
 
 	if (snprintf(copy, sizeof(copy), "%s", line) >= (int)sizeof(copy))
 		return weir_error(EINVAL, "a line has %zu characters at most", sizeof(copy) - 1);
-	while ((words[n_words] = strsep(&rest, " \t\r\n")) != NULL) {
+	while ((words[n_words] = word_take(&rest)) != NULL) {
 		if (*words[n_words] == '#')
 			break;
 		if (*words[n_words] == '\0')

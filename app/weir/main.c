@@ -44,7 +44,7 @@ say_memory(const struct backend *backend)
 		snprintf(of, sizeof(of), "a limit of %.1f MB", limit / 1048576.0);
 	printf("weir: %u guest%s x 2 directions x %u frames of their MTU = %.1f MB reserved, %s\n",
 	       backend->n_guests, backend->n_guests == 1 ? "" : "s", WEIR_FRAME_CAPACITY_DEFAULT,
-	       weir_budget_used_bytes(backend->budget) / 1048576.0, of);
+	       backend->promised_bytes / 1048576.0, of);
 }
 
 static void

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "options.h"
+#include "weir_capture.h"
 #include "weir_endpoint.h"
 #include "weir_error.h"
 #include "weir_guest.h"
@@ -16,6 +17,7 @@
 enum {
 	OPTION_ENDPOINT = 256,
 	OPTION_GUEST,
+	OPTION_CAPTURE,
 	OPTION_BUDGET,
 	OPTION_IDLE_US,
 	OPTION_CMDLINE_FILE,
@@ -26,6 +28,7 @@ enum {
 static const struct option long_options[] = {
 	{"endpoint", required_argument, NULL, OPTION_ENDPOINT},
 	{"guest", required_argument, NULL, OPTION_GUEST},
+	{"capture", required_argument, NULL, OPTION_CAPTURE},
 	{"budget", required_argument, NULL, OPTION_BUDGET},
 	{"idle-us", required_argument, NULL, OPTION_IDLE_US},
 	{"interactive", no_argument, NULL, 'i'},
@@ -66,6 +69,10 @@ print_help(void)
 	       "  --guest KEYS\n"
 	       "      a virtual machine or container that connects by vhost-user:\n");
 	print_keys(weir_guest_usage(), "          ");
+	printf("\n"
+	       "  --capture KEYS\n"
+	       "      frames to a file, until weir ends or the capture is stopped:\n");
+	print_keys(weir_capture_usage(), "          ");
 	printf("\n"
 	       "  --budget BYTES\n"
 	       "      most that the frames of all guests may take, K, M or G allowed (no limit)\n\n"
@@ -133,6 +140,10 @@ options_parse(int argc, char **argv, struct options *options)
 			rc = append("--guest", options->guests, &options->n_guests,
 				    OPTIONS_GUESTS_MAX);
 			break;
+		case OPTION_CAPTURE:
+			rc = append("--capture", options->captures, &options->n_captures,
+				    OPTIONS_CAPTURES_MAX);
+			break;
 		case OPTION_BUDGET:
 			if (weir_keys_parse_bytes(optarg, &options->budget_bytes) != 0 ||
 			    options->budget_bytes == 0)
@@ -160,11 +171,12 @@ options_parse(int argc, char **argv, struct options *options)
 					argv[optind - 1]);
 			break;
 		default:
-			rc = weir_error(EINVAL,
-					"unknown option '%s': --endpoint, --guest, --budget, "
-					"--idle-us, --interactive, --cmdline-file, --help and "
-					"--version are known (EAL's go before the --)",
-					argv[optind - 1]);
+			rc = weir_error(
+				EINVAL,
+				"unknown option '%s': --endpoint, --guest, --capture, "
+				"--budget, --idle-us, --interactive, --cmdline-file, --help and "
+				"--version are known (EAL's go before the --)",
+				argv[optind - 1]);
 		}
 	}
 	if (rc != 0)

@@ -11,12 +11,15 @@
 
 #define OPTIONS_ENDPOINTS_MAX 1024
 #define OPTIONS_GUESTS_MAX 1024
+#define OPTIONS_CAPTURES_MAX 64
 
 struct options {
 	const char *endpoints[OPTIONS_ENDPOINTS_MAX]; /* keys, in the order given */
 	unsigned int n_endpoints;
 	const char *guests[OPTIONS_GUESTS_MAX];
 	unsigned int n_guests;
+	const char *captures[OPTIONS_CAPTURES_MAX];
+	unsigned int n_captures;
 	uint64_t budget_bytes;
 	uint64_t idle_us;
 	bool interactive;

@@ -36,6 +36,9 @@ WRONG = (
     ("limit host 0", "0", "bytes"),
     ("limit host", "BYTES"),
     ("clear endpoint x", "x"),
+    ("capture start name=c,guest=g7,file=/run/c", "g7", "guest"),
+    ("capture start name=c,guest=g0,file=/run/c,filter='tcp prot 80'", "prot", "syntax"),
+    ("capture stop c7", "c7"),
     ("show guest g7", "g7", "show guest"),
     ("show colour", "colour", "guest", "poller"),
 )
@@ -85,6 +88,11 @@ def every_command_does_what_its_help_says():
     do("limit host 1G", "limit_bytes 1073741824", "used_bytes")
     do("limit host none", "limit_bytes none")
     do("clear endpoint wire", "cleared wire")
+    do("capture start name=c,guest=g1,file=/run/c.pcapng,filter='tcp port 80',files=2,rotate=1M",
+       "capture started")
+    do("show capture", "name c, state running")
+    do("show capture c", "filter tcp port 80", "seen_packets 0")
+    do("capture stop c", "stopped c")
     do("remove guest g1", "removed g1")
     need(not os.path.exists("/run/weir/g1.sock"), "the socket is gone when the answer is there")
     do("remove endpoint wire", "removed wire")

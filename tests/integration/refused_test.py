@@ -103,6 +103,13 @@ def no_guest():
     _refused(*LOOP, said=("--guest",))
 
 
+def wrong_capture():
+    words = (*LOOP, "--guest", GUEST + "loop", "--capture")
+    _refused(*words, "name=c,guest=g0,file=/run/c,filter=tcp prot 80", said=("tcp prot 80", "syntax"))
+    _refused(*words, "name=c,guest=g1,file=/run/c", said=("guest=g1", "no such guest"))
+    _refused(*words, "name=c,guest=g0,file=/run/none/c", said=("/run/none/c", "No such file"))
+
+
 def two_guests_on_one_socket():
     _refused(*LOOP, "--guest", GUEST + "loop", "--guest", f"name=g1,socket={SOCKET},endpoint=loop",
              said=(SOCKET, "g0", "socket of its own"))
