@@ -167,6 +167,7 @@ backend_open(struct backend *backend, const struct options *options)
 	unsigned int i;
 	int rc = 0;
 
+	backend->spread = options->spread;
 	backend->pollers = weir_pollers_start(options->idle_us);
 	if (backend->pollers == NULL)
 		return -rte_errno;
@@ -214,4 +215,6 @@ backend_tend(struct backend *backend)
 
 	for (i = 0; i < backend->n_guests; i++)
 		weir_guest_tend(backend->guests[i]);
+	if (backend->spread)
+		weir_pollers_spread(backend->pollers, WEIR_POLLER_REST_MS_DEFAULT);
 }

@@ -19,6 +19,7 @@ struct backend {
 	struct weir_budget *budget;
 	uint64_t promised_bytes; /* of frames, to the guests of the command line */
 	struct weir_pollers *pollers;
+	bool spread; /* pairs over lcores, by load */
 	struct weir_endpoint *endpoints[OPTIONS_ENDPOINTS_MAX];
 	unsigned int n_endpoints;
 	struct weir_guest *guests[OPTIONS_GUESTS_MAX];

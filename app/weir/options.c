@@ -20,6 +20,7 @@ enum {
 	OPTION_CAPTURE,
 	OPTION_BUDGET,
 	OPTION_IDLE_US,
+	OPTION_SPREAD,
 	OPTION_CMDLINE_FILE,
 	OPTION_HELP,
 	OPTION_VERSION
@@ -31,6 +32,7 @@ static const struct option long_options[] = {
 	{"capture", required_argument, NULL, OPTION_CAPTURE},
 	{"budget", required_argument, NULL, OPTION_BUDGET},
 	{"idle-us", required_argument, NULL, OPTION_IDLE_US},
+	{"spread", required_argument, NULL, OPTION_SPREAD},
 	{"interactive", no_argument, NULL, 'i'},
 	{"cmdline-file", required_argument, NULL, OPTION_CMDLINE_FILE},
 	{"help", no_argument, NULL, OPTION_HELP},
@@ -78,6 +80,8 @@ print_help(void)
 	       "      most that the frames of all guests may take, K, M or G allowed (no limit)\n\n"
 	       "  --idle-us MICROSECONDS\n"
 	       "      an lcore without a frame for so long sleeps; 0: never (%d)\n\n"
+	       "  --spread off|load\n"
+	       "      move queue pairs between lcores as they are busy (off)\n\n"
 	       "  -i, --interactive\n"
 	       "      take commands from standard input; its end ends weir\n\n"
 	       "  --cmdline-file PATH\n"
@@ -166,6 +170,12 @@ options_parse(int argc, char **argv, struct options *options)
 		case OPTION_CMDLINE_FILE:
 			options->cmdline_file = optarg;
 			break;
+		case OPTION_SPREAD:
+			options->spread = strcmp(optarg, "load") == 0;
+			if (!options->spread && strcmp(optarg, "off") != 0)
+				rc = weir_error(EINVAL, "--spread %s: one of off, load is needed",
+						optarg);
+			break;
 		case ':':
 			rc = weir_error(EINVAL, "%s needs a value: see weir --help",
 					argv[optind - 1]);
@@ -173,8 +183,8 @@ options_parse(int argc, char **argv, struct options *options)
 		default:
 			rc = weir_error(
 				EINVAL,
-				"unknown option '%s': --endpoint, --guest, --capture, "
-				"--budget, --idle-us, --interactive, --cmdline-file, --help and "
+				"unknown option '%s': --endpoint, --guest, --capture, --budget, "
+				"--idle-us, --spread, --interactive, --cmdline-file, --help and "
 				"--version are known (EAL's go before the --)",
 				argv[optind - 1]);
 		}

@@ -22,6 +22,7 @@ struct options {
 	unsigned int n_captures;
 	uint64_t budget_bytes;
 	uint64_t idle_us;
+	bool spread; /* by load */
 	bool interactive;
 	const char *cmdline_file; /* or NULL */
 };

@@ -193,6 +193,24 @@ weir_pair_name(const struct weir_pair *pair)
 	return pair->name;
 }
 
+struct weir_guest *
+weir_pair_guest(const struct weir_pair *pair)
+{
+	return pair->guest;
+}
+
+uint16_t
+weir_pair_index(const struct weir_pair *pair)
+{
+	return pair->index;
+}
+
+int
+weir_pair_numa_node(const struct weir_pair *pair)
+{
+	return pair->guest->numa_node;
+}
+
 struct weir_pair *
 pair_create(struct weir_guest *guest, uint16_t index, int vid)
 {

@@ -157,6 +157,10 @@ struct weir_endpoint *weir_guest_endpoint(const struct weir_guest *guest);
 
 /** "g0 pair 1", for log lines; valid as long as the guest is up. */
 const char *weir_pair_name(const struct weir_pair *pair);
+/** Whose pair it is and which, and where the guest's memory lives; likewise. */
+struct weir_guest *weir_pair_guest(const struct weir_pair *pair);
+uint16_t weir_pair_index(const struct weir_pair *pair);
+int weir_pair_numa_node(const struct weir_pair *pair);
 
 /**
  * Move a bounded burst each way between the pair's rings and its queue.

@@ -59,6 +59,7 @@ poller_stats(struct weir_object *object, struct rte_tel_data *dict)
 	rte_tel_data_add_dict_u64(dict, "loops", poller->loops);
 	rte_tel_data_add_dict_u64(dict, "busy_loops", poller->busy_loops);
 	rte_tel_data_add_dict_u64(dict, "moved", poller->packets);
+	rte_tel_data_add_dict_u64(dict, "pairs_moved_here", poller->moved_here);
 	rte_tel_data_add_dict_u64(dict, "sleep_cycles", poller->sleep.sleep_cycles);
 	rte_tel_data_add_dict_u64(dict, "sleeps", poller->sleep.sleeps);
 	rte_tel_data_add_dict_u64(dict, "idle_us_now",
@@ -86,11 +87,33 @@ poller_answer(struct weir_poller *poller)
 	atomic_store_explicit(&poller->asked, false, memory_order_release);
 }
 
+/** Likewise, and see what each pair costs that has something to do. */
+static unsigned int
+poller_poll_timed(struct weir_poller *poller)
+{
+	unsigned int i, moved = 0, moved_here;
+	uint64_t then = rte_rdtsc(), now;
+
+	poller->until_sample = POLLER_SAMPLE;
+	for (i = 0; i < poller->n_pairs; i++) {
+		moved_here = weir_pair_poll(poller->pairs[i]);
+		now = rte_rdtsc();
+		if (moved_here > 0)
+			poller->loads[i].cycles += (now - then) * POLLER_SAMPLE;
+		then = now;
+		moved += moved_here;
+	}
+	return moved;
+}
+
 /** Every pair in turn; frames moved. */
 unsigned int
 poller_poll(struct weir_poller *poller)
 {
 	unsigned int i, moved = 0;
+
+	if (unlikely(--poller->until_sample == 0))
+		return poller_poll_timed(poller);
 
 	for (i = 0; i < poller->n_pairs; i++)
 		moved += weir_pair_poll(poller->pairs[i]);
@@ -170,6 +193,7 @@ change_attach(void *arg)
 	struct change *change = arg;
 	struct weir_poller *poller = change->poller;
 
+	poller->loads[poller->n_pairs] = (struct poller_load){.attached = rte_rdtsc()};
 	poller->pairs[poller->n_pairs++] = change->pair;
 }
 
@@ -183,6 +207,7 @@ change_detach(void *arg)
 	for (i = 0; i < poller->n_pairs; i++) {
 		if (poller->pairs[i] == change->pair) {
 			poller->pairs[i] = poller->pairs[--poller->n_pairs];
+			poller->loads[i] = poller->loads[poller->n_pairs];
 			return;
 		}
 	}
@@ -212,6 +237,7 @@ poller_start(struct weir_poller *poller, unsigned int lcore, uint32_t idle_us)
 
 	memset(poller, 0, sizeof(*poller));
 	pthread_mutex_init(&poller->control, NULL);
+	poller->until_sample = POLLER_SAMPLE;
 	poller->target.run = poller_run;
 	poller->target.lcore = lcore;
 	poller->numa_node = (int)rte_lcore_to_socket_id(lcore);

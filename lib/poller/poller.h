@@ -4,7 +4,8 @@
 
 /*
  * What the files of this room share: poller.c is one lcore's loop, sleep.c how it
- * sleeps, scheduler.c spreads pairs over the loops.
+ * sleeps, scheduler.c gives pairs to the loops, spread.c moves them as they are busy,
+ * balance.c decides both.
  */
 
 #include <pthread.h>
@@ -38,6 +39,15 @@ struct poller_sleep {
 	uint64_t woken_by[POLLER_CAUSES];
 };
 
+/** What a pair costs, measured in one loop of POLLER_SAMPLE. */
+struct poller_load {
+	uint64_t cycles;   /* since it was looked at, or attached */
+	uint64_t attached; /* when */
+};
+
+/** A clock costs as much as an empty poll: a prime, so that no beat of traffic hides. */
+#define POLLER_SAMPLE 17
+
 struct weir_poller {
 	struct weir_object object;
 	struct weir_target target; /* handed out; back by container_of */
@@ -54,10 +64,23 @@ struct weir_poller {
 	/* The lcore's. */
 	struct weir_pair *pairs[POLLER_PAIRS_MAX] __rte_cache_aligned;
 	unsigned int n_pairs;
+	unsigned int until_sample;		    /* loops */
+	struct poller_load loads[POLLER_PAIRS_MAX]; /* of pairs */
+	uint64_t looked;			    /* when the loads were */
 	uint64_t busy_cycles, idle_cycles;
 	uint64_t loops, busy_loops;
 	uint64_t packets;
 	struct poller_sleep sleep;
+	uint64_t moved_here; /* pairs, by load; the control side's */
+};
+
+struct weir_pollers {
+	struct weir_scheduler scheduler;
+	pthread_mutex_t lock; /* of every n_placed */
+	/* Spread by load: the last look. */
+	uint64_t spread_at, spread_packets;
+	unsigned int n;
+	struct weir_poller pollers[] __rte_cache_aligned;
 };
 
 int poller_start(struct weir_poller *poller, unsigned int lcore, uint32_t idle_us);

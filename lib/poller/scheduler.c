@@ -2,20 +2,15 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <rte_errno.h>
 #include <rte_lcore.h>
 #include <rte_memory.h>
 
+#include "balance.h"
 #include "poller.h"
 #include "weir_error.h"
-
-struct weir_pollers {
-	struct weir_scheduler scheduler;
-	pthread_mutex_t lock; /* of every n_placed */
-	unsigned int n;
-	struct weir_poller pollers[] __rte_cache_aligned;
-};
 
 static struct weir_pollers *
 pollers_of(struct weir_scheduler *scheduler)
@@ -23,37 +18,41 @@ pollers_of(struct weir_scheduler *scheduler)
 	return container_of(scheduler, struct weir_pollers, scheduler);
 }
 
-/** The lcore with the fewest pairs, among those of the node if there are any. */
 static struct weir_target *
 pollers_place(struct weir_scheduler *scheduler, const char *guest, uint16_t index, int numa_node)
 {
 	struct weir_pollers *pollers = pollers_of(scheduler);
 	struct weir_poller *best = NULL;
-	bool near, best_near = false;
+	struct balance_lcore *lcores;
+	bool home = true;
 	unsigned int i;
 
-	pthread_mutex_lock(&pollers->lock);
-	for (i = 0; i < pollers->n; i++) {
-		struct weir_poller *poller = &pollers->pollers[i];
-
-		if (poller->n_placed == POLLER_PAIRS_MAX)
-			continue;
-		near = numa_node == SOCKET_ID_ANY || poller->numa_node == numa_node;
-		if (best == NULL || (near && !best_near) ||
-		    (near == best_near && poller->n_placed < best->n_placed)) {
-			best = poller;
-			best_near = near;
-		}
+	lcores = calloc(pollers->n, sizeof(*lcores));
+	if (lcores == NULL) {
+		weir_error(ENOMEM, "no memory to place a queue pair");
+		return NULL;
 	}
-	if (best != NULL)
+	pthread_mutex_lock(&pollers->lock);
+	for (i = 0; i < pollers->n; i++)
+		lcores[i] = (struct balance_lcore){
+			.numa_node = pollers->pollers[i].numa_node,
+			.n_pairs = pollers->pollers[i].n_placed,
+			.is_full = pollers->pollers[i].n_placed == POLLER_PAIRS_MAX,
+		};
+	i = balance_place(lcores, pollers->n, numa_node);
+	if (i < pollers->n) {
+		best = &pollers->pollers[i];
 		best->n_placed++;
+		home = numa_node == SOCKET_ID_ANY || best->numa_node == numa_node;
+	}
 	pthread_mutex_unlock(&pollers->lock);
+	free(lcores);
 	if (best == NULL) {
 		weir_error(EBUSY, "every lcore polls %d queue pairs already: add lcores with -l",
 			   POLLER_PAIRS_MAX);
 		return NULL;
 	}
-	if (!best_near)
+	if (!home)
 		WEIR_LOG(poller, WARNING,
 			 "guest %s pair %u: its memory lives on node %d, but no poll lcore does: "
 			 "lcore %u of node %d polls it, more slowly",
@@ -150,7 +149,7 @@ weir_pollers_start(uint32_t idle_us)
 		rte_errno = -weir_error(ENOMEM, "no memory for the pollers");
 		return NULL;
 	}
-	pollers->n = 0;
+	memset(pollers, 0, sizeof(*pollers));
 	pthread_mutex_init(&pollers->lock, NULL);
 	pollers->scheduler = (struct weir_scheduler){
 		.place = pollers_place,

@@ -42,6 +42,16 @@ void weir_pollers_stop(struct weir_pollers *pollers);
 /** The scheduler that spreads pairs over these pollers, for weir_guest_create(). */
 struct weir_scheduler *weir_pollers_scheduler(struct weir_pollers *pollers);
 
+/** How long a pair stays where it has come to, by default. */
+#define WEIR_POLLER_REST_MS_DEFAULT 10000
+
+/**
+ * Move a pair to another lcore when that makes the busier of the two a good deal less
+ * so, or brings the pair to its guest's memory. At most one at a time, and none that has
+ * not been on its lcore for @p rest_ms. Call it often: it looks five times in that time.
+ */
+void weir_pollers_spread(struct weir_pollers *pollers, uint32_t rest_ms);
+
 /** How many there are. */
 unsigned int weir_pollers_count(const struct weir_pollers *pollers);
 

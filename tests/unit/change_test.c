@@ -395,6 +395,29 @@ teardown(void **state)
 	return rmdir(dir);
 }
 
+static void
+busy_guests_are_spread_over_the_lcores(void **state)
+{
+	uint64_t end = now_ms() + 2 * PATIENCE_MS;
+
+	place_open(0, "loop", "", 0);
+	place_open(1, "loop", "", 0);
+	assert_int_equal(weir_guest_move(places[0].port, 0, 2), 0);
+	assert_int_equal(weir_guest_move(places[1].port, 0, 2), 0);
+	vhost_guest_set(&places[0].guest.sending, true);
+	vhost_guest_set(&places[1].guest.sending, true);
+	/* They rest first. */
+	while (lcore_of(places[0].port) == lcore_of(places[1].port) && now_ms() < end) {
+		weir_pollers_spread(pollers, 500);
+		usleep(20000);
+	}
+	assert_int_not_equal(lcore_of(places[0].port), lcore_of(places[1].port));
+	settle(&places[0], &places[0], true);
+	settle(&places[1], &places[1], true);
+	place_close(0);
+	place_close(1);
+}
+
 /** What a claim that failed has left. */
 static int
 places_close(void **state)
@@ -421,6 +444,7 @@ main(void)
 		CLAIM(refused_swap_leaves_the_guest_where_it_is),
 		CLAIM(endpoint_that_fails_is_undone),
 		CLAIM(guest_that_is_away_comes_back_to_its_new_endpoint),
+		CLAIM(busy_guests_are_spread_over_the_lcores),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
