@@ -154,14 +154,15 @@ swap_failed(struct weir_guest *guest, struct weir_endpoint *endpoint)
 static int
 swap_endpoint(struct weir_guest *guest, struct weir_endpoint *endpoint)
 {
-	const struct weir_endpoint_ops *ops = weir_endpoint_ops(endpoint);
-	int rc;
+	struct weir_endpoint_client wanted = {
+		.name = guest->object.name,
+		.n_queues = guest->n_pairs,
+		.mtu = guest->mtu,
+	};
+	int rc = weir_endpoint_accept(endpoint, &wanted);
 
-	if (guest->n_pairs > 1 && !ops->multiqueue)
-		return weir_error(EINVAL,
-				  "guest '%s' has %u queue pairs, endpoint '%s' (%s) serves one",
-				  guest->object.name, guest->n_pairs, weir_endpoint_name(endpoint),
-				  ops->type);
+	if (rc != 0)
+		return rc;
 	rc = check_path(guest);
 	if (rc == 0)
 		rc = front_end_accepts(guest, endpoint);

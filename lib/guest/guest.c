@@ -123,6 +123,9 @@ guest_info(struct weir_object *object, struct rte_tel_data *dict)
 	rte_tel_data_add_dict_string(dict, "socket", guest->socket);
 	rte_tel_data_add_dict_string(dict, "mode", mode_words[guest->client]);
 	rte_tel_data_add_dict_string(dict, "endpoint", weir_endpoint_name(guest->endpoint));
+	rte_tel_data_add_dict_string(
+		dict, "link",
+		weir_endpoint_ops(guest->endpoint)->link_up(guest->endpoint) ? "up" : "down");
 	rte_tel_data_add_dict_string(dict, "datapath", guest->path->name);
 	rte_tel_data_add_dict_u64(dict, "queues", guest->n_pairs);
 	rte_tel_data_add_dict_u64(dict, "mtu", guest->mtu);

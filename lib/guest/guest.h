@@ -221,6 +221,7 @@ struct weir_guest {
 	struct weir_endpoint_client client_view;
 	struct weir_pair *pairs[WEIR_QUEUES_MAX]; /* while up */
 	bool paused;				  /* down for the time of one message */
+	_Atomic bool restart_asked;		  /* by the endpoint, of session_tend() */
 	struct weir_vring_memory memory;	  /* the engine's, while up */
 	struct weir_vring_log log;
 	struct weir_queue *queues[WEIR_QUEUES_MAX];

@@ -150,6 +150,26 @@ post_rx_ids(struct weir_pair *pair)
 	pair->queue->ops->rx_avail(pair->queue, &pair->access, ids, PAIR_RX_IDS);
 }
 
+/**
+ * The endpoint wants something. On one of its threads, which may hold its locks: what
+ * takes the guest's own is left to session_tend().
+ */
+static void
+session_action(struct weir_endpoint_client *client, enum weir_endpoint_action action, bool link_up)
+{
+	struct weir_guest *guest = container_of(client, struct weir_guest, client_view);
+
+	switch (action) {
+	case WEIR_ENDPOINT_RESTART:
+		guest->restart_asked = true;
+		break;
+	case WEIR_ENDPOINT_LINK:
+		WEIR_LOG(guest, INFO, "guest %s: the link of its endpoint is %s", client->name,
+			 link_up ? "up" : "down");
+		break;
+	}
+}
+
 /** Have its lcore poll the pair, and be woken on its behalf. */
 static void
 pair_attach(struct weir_pair *pair)
@@ -205,6 +225,8 @@ session_join(struct weir_guest *guest)
 	int rc;
 
 	points_up(guest);
+	/* What the queues before were to be restarted for. */
+	guest->restart_asked = false;
 	rc = weir_endpoint_get_queues(guest->endpoint, &guest->client_view, queues);
 	if (rc != 0) {
 		points_down(guest);
@@ -272,6 +294,7 @@ session_up(struct weir_guest *guest)
 		.mtu = guest->mtu,
 		.rx_offloads = rx_offloads_of(guest->features),
 		.numa_node = guest->numa_node,
+		.action = session_action,
 	};
 	rc = up_pairs(guest);
 	if (rc != 0)
@@ -398,12 +421,13 @@ session_tend(struct weir_guest *guest)
 		if (guest->path == &engine_path)
 			reason = broken_reason(guest, &endpoint_error);
 	}
-	if (reason != NULL && endpoint_error == WEIR_QUEUE_RESTART) {
-		session_restart(guest);
-	} else if (reason != NULL) {
+	if (reason != NULL && endpoint_error != WEIR_QUEUE_RESTART) {
 		guest->revivable = endpoint_error != 0;
 		session_leave(guest);
 		session_fail(guest, reason);
+	} else if (reason != NULL ||
+		   (guest_is_up(guest) && guest->path == &engine_path && guest->restart_asked)) {
+		session_restart(guest);
 	}
 	pthread_mutex_unlock(&guest->session);
 }

@@ -171,6 +171,14 @@ queues_open(struct weir_endpoint *endpoint, struct patch_side *side,
 	return rc;
 }
 
+/** Tell the guest on a side that its peer has come or gone; with the lock, so that it stays. */
+static void
+side_tell(struct patch_side *side, bool link_up)
+{
+	if (side->client != NULL && side->client->action != NULL)
+		side->client->action(side->client, WEIR_ENDPOINT_LINK, link_up);
+}
+
 /** Both ends are there: the new one is polled by nobody yet. */
 static void
 sides_connect(struct patch_side *new)
@@ -208,6 +216,7 @@ patch_get_queues(struct weir_endpoint *endpoint, struct weir_endpoint_client *cl
 		__atomic_store_n(&side->active, 1, __ATOMIC_RELEASE);
 		if (side->other->client != NULL)
 			sides_connect(side);
+		side_tell(side->other, true);
 	}
 	pthread_mutex_unlock(&patch->lock);
 	return rc;
@@ -226,6 +235,7 @@ patch_stop(struct weir_endpoint *endpoint, struct weir_endpoint_client *client,
 	side_run(side->other, queue_unplug, NULL);
 	side->client = NULL;
 	side->n_queues = 0;
+	side_tell(side->other, false);
 	pthread_mutex_unlock(&patch->lock);
 	for (i = 0; i < client->n_queues; i++)
 		queue_close(patch_queue(queues[i]));
@@ -248,19 +258,19 @@ patch_link_speed(const struct weir_endpoint *endpoint)
 static bool
 patch_link_up(const struct weir_endpoint *endpoint)
 {
-	return true;
-}
-
-static void
-patch_inspect(const struct weir_endpoint *endpoint, struct rte_tel_data *dict)
-{
 	struct patch *patch = patch_of(endpoint);
 	bool both;
 
 	pthread_mutex_lock(&patch->lock);
 	both = patch->sides[0].client != NULL && patch->sides[1].client != NULL;
 	pthread_mutex_unlock(&patch->lock);
-	rte_tel_data_add_dict_string(dict, "connected", both ? "yes" : "no");
+	return both;
+}
+
+static void
+patch_inspect(const struct weir_endpoint *endpoint, struct rte_tel_data *dict)
+{
+	rte_tel_data_add_dict_string(dict, "connected", patch_link_up(endpoint) ? "yes" : "no");
 }
 
 static const char *const patch_keys[] = {NULL};
