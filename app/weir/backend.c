@@ -78,9 +78,11 @@ backend_remove_endpoint(struct backend *backend, const char *name)
 		return rc;
 	for (i = 0; i < backend->n_guests; i++)
 		if (weir_guest_endpoint(backend->guests[i]) == endpoint)
-			return weir_error(EBUSY,
-					  "endpoint '%s' serves guest '%s': remove the guest first",
-					  name, weir_guest_name(backend->guests[i]));
+			return weir_error(
+				EBUSY,
+				"endpoint '%s' serves guest '%s': remove the guest, or swap it "
+				"to another endpoint, first",
+				name, weir_guest_name(backend->guests[i]));
 	for (i = 0; backend->endpoints[i] != endpoint; i++)
 		;
 	backend->endpoints[i] = backend->endpoints[--backend->n_endpoints];

@@ -64,6 +64,56 @@ remove_guest(struct control *control, const struct control_command *command, cha
 }
 
 static int
+swap_guest(struct control *control, const struct control_command *command, char *const *args,
+	   struct control_result *result)
+{
+	struct weir_endpoint *endpoint;
+	struct weir_guest *guest;
+	int rc = backend_find_guest(control->backend, args[0], &guest);
+
+	if (rc == 0)
+		rc = backend_find_endpoint(control->backend, args[1], &endpoint);
+	if (rc == 0)
+		rc = weir_guest_swap(guest, endpoint);
+	if (rc != 0)
+		return rc;
+	control_result_text(result, "guest", args[0]);
+	control_result_text(result, "endpoint", args[1]);
+	return 0;
+}
+
+static int
+number_read(const char *what, const char *text, uint64_t max, uint64_t *number)
+{
+	if (weir_keys_parse_number(text, number) == 0 && *number <= max)
+		return 0;
+	return weir_error(EINVAL, "'%s' is no %s: a whole number from 0 to %lu is needed", text,
+			  what, (unsigned long)max);
+}
+
+static int
+move_guest(struct control *control, const struct control_command *command, char *const *args,
+	   struct control_result *result)
+{
+	struct weir_guest *guest;
+	uint64_t pair, lcore;
+	int rc = backend_find_guest(control->backend, args[0], &guest);
+
+	if (rc == 0)
+		rc = number_read("queue pair", args[1], WEIR_QUEUES_MAX - 1, &pair);
+	if (rc == 0)
+		rc = number_read("lcore", args[2], RTE_MAX_LCORE - 1, &lcore);
+	if (rc == 0)
+		rc = weir_guest_move(guest, pair, lcore);
+	if (rc != 0)
+		return rc;
+	control_result_text(result, "guest", args[0]);
+	control_result_number(result, "pair", pair);
+	control_result_number(result, "lcore", lcore);
+	return 0;
+}
+
+static int
 set_limit(struct weir_budget *budget, const char *text, struct control_result *result)
 {
 	struct weir_budget_stats stats;
@@ -180,6 +230,10 @@ static const struct control_command commands[] = {
 	 remove_endpoint},
 	{"remove guest", "GUEST", "Disconnect a guest, and serve its socket no more", false,
 	 remove_guest},
+	{"swap guest", "GUEST ENDPOINT", "Put another endpoint behind a guest, which goes on",
+	 false, swap_guest},
+	{"move guest", "GUEST PAIR LCORE", "Have another lcore poll a queue pair of a guest", false,
+	 move_guest},
 	{"limit guest", "GUEST BYTES", "Limit the memory of a guest's frames; none: no limit",
 	 false, limit_guest},
 	{"limit host", "BYTES", "Limit the memory of all guests' frames; none: no limit", false,

@@ -31,6 +31,15 @@ WRONG = (
     ("remove guest g0 now", "now", "too many"),
     ("remove endpoint up7", "up7", "show endpoint"),
     ("remove endpoint loop", "loop", "g0"),
+    ("swap guest g0", "ENDPOINT"),
+    ("swap guest g0 loop", "g0", "loop", "already"),
+    ("swap guest g0 lop", "lop", "show endpoint"),
+    ("swap guest g7 loop", "g7"),
+    ("move guest g0 0", "LCORE"),
+    ("move guest g0 x 1", "x", "queue pair"),
+    ("move guest g0 0 9999", "9999", "lcore"),
+    ("move guest g0 1 1", "g0", "1", "pair"),
+    ("move guest g0 0 0", "g0", "lcore"),
     ("limit guest g0 much", "much", "bytes"),
     ("limit guest g7 1G", "g7"),
     ("limit host 0", "0", "bytes"),
@@ -83,6 +92,10 @@ def every_command_does_what_its_help_says():
     do("show poller lcore1", "idle_cycles")
     do("show budget g1", "parent host")
     do("show pool", "g1.tx")
+    do("swap guest g1 loop", "guest g1, endpoint loop")
+    need(telemetry("/weir/guest/info,g1")["endpoint"] == "loop", "it is swapped")
+    do("swap guest g1 wire", "endpoint wire")
+    do("move guest g1 0 1", "guest g1, pair 0, lcore 1")
     do("limit guest g1 5M", "limit_bytes 5242880")
     need(telemetry("/weir/budget/info,g1")["limit_bytes"] == 5 << 20, "the limit is set")
     do("limit host 1G", "limit_bytes 1073741824", "used_bytes")
@@ -150,6 +163,10 @@ def telemetry_does_what_the_console_does():
     said = telemetry("/weir/add/guest,name=g1,socket=/run/weir/g1.sock,endpoint=wire")
     need(said == {"guest": "g1", "endpoint": "wire"}, f"{said}")
     need(telemetry("/weir/guest/list") == ["g0", "g1"], "it is there when the answer is")
+    said = telemetry("/weir/swap/guest,g1,loop")
+    need(said == {"guest": "g1", "endpoint": "loop"}, f"{said}")
+    said = telemetry("/weir/move/guest,g1,0,1")
+    need(said == {"guest": "g1", "pair": 0, "lcore": 1}, f"{said}")
     said = telemetry("/weir/limit/guest,g1,5M")
     need(said["limit_bytes"] == 5 << 20 and said["used_bytes"] > 0, f"{said}")
     said = telemetry("/weir/limit/host,none")
@@ -356,6 +373,22 @@ def a_thousand_guests_come_and_go_on_huge_pages():
     with HugePages(64):
         _guests_come_and_go(1000, ["--lcores", f"0@{cores()},1@{cores()}", "--no-pci",
                                    "--no-shconf", "--huge-unlink", "-m", "32"])
+
+
+def guest_is_swapped_and_moved_while_it_sends():
+    weir = Weir(*LOOP, "--endpoint", "name=sink,type=null", *G0, eal=eal_options(lcores=3))
+    pmd = Testpmd("pmd", virtio_user(0, "/run/weir/g0.sock"))
+    pmd.do("set fwd flowgen")
+    pmd.do("start")
+    for n in range(20):
+        name, lcore = ("sink", "loop")[n % 2], n % 2 + 1
+        before = weir.endpoint(name)["tx_packets"]
+        need("guest" in telemetry(f"/weir/swap/guest,g0,{name}"), "swapped")
+        need("guest" in telemetry(f"/weir/move/guest,g0,0,{lcore}"), "moved")
+        info = weir.guest("g0")
+        need(info["endpoint"] == name and info["pairs"]["pair_0"]["lcore"] == lcore, f"{info}")
+        wait_for("frames there", lambda: weir.endpoint(name)["tx_packets"] > before + 1000)
+    pmd.quit()
 
 
 def cleared_counters_count_from_zero():
