@@ -4,6 +4,7 @@
 A guest receives by busybox's nc and sends by its httpd, which sends a file in pieces as
 long as the stack can make them.
 """
+import contextlib
 import hashlib
 import os
 import socket
@@ -56,6 +57,46 @@ def host_to_guest(guest, host_address, megabytes=MEGABYTES):
         _report(f"host to {guest.name}", len(data), time.monotonic() - start)
         thread.join(20)
     _same(hashlib.sha256(data).hexdigest(), _digest(guest), guest)
+
+
+@contextlib.contextmanager
+def stream_to(guest, host_address):
+    """One connection on which the guest gets random bytes for as long as the block runs.
+
+    Yields a function that tells how many it was sent; at the end both sha256 are the same.
+    """
+    block = os.urandom(1 << 20)
+    sha256 = hashlib.sha256()
+    ends = threading.Event()
+    sent = 0
+
+    def send():
+        nonlocal sent
+        sock, _ = server.accept()
+        with sock:
+            sock.settimeout(60)
+            # What waits in our own buffer is bytes that have not crossed.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
+            while not ends.is_set():
+                at = sent % (len(block) - 65536)
+                sock.sendall(block[at:at + 65536])
+                sha256.update(block[at:at + 65536])
+                sent += 65536
+
+    with socket.create_server((host_address, PORT)) as server:
+        server.settimeout(20)
+        thread = threading.Thread(target=send, daemon=True)
+        thread.start()
+        guest.start(f"nc {host_address} {PORT} </dev/ttyS0 | sha256sum")
+        start = time.monotonic()
+        try:
+            yield lambda: sent
+        finally:
+            ends.set()
+        received = guest.finish(90).split()[0]
+        _report(f"host to {guest.name}", sent, time.monotonic() - start)
+        thread.join(20)
+    _same(sha256.hexdigest(), received, guest)
 
 
 def guest_to_host(guest, guest_address):
