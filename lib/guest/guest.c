@@ -138,19 +138,26 @@ guest_info(struct weir_object *object, struct rte_tel_data *dict)
 }
 
 static void
+stats_sum_locked(const struct weir_guest *guest, struct pair_stats *sum)
+{
+	uint16_t i;
+
+	*sum = guest->past;
+	for (i = 0; i < guest->n_pairs; i++)
+		if (guest->pairs[i] != NULL) {
+			pair_stats_add(sum, &guest->pairs[i]->stats);
+			guest->path->stats(guest->pairs[i], sum);
+		}
+}
+
+static void
 guest_stats(struct weir_object *object, struct rte_tel_data *dict)
 {
 	struct weir_guest *guest = container_of(object, struct weir_guest, object);
 	struct pair_stats sum;
-	uint16_t i;
 
 	pthread_mutex_lock(&guest->lock);
-	sum = guest->past;
-	for (i = 0; i < guest->n_pairs; i++)
-		if (guest->pairs[i] != NULL) {
-			pair_stats_add(&sum, &guest->pairs[i]->stats);
-			guest->path->stats(guest->pairs[i], &sum);
-		}
+	stats_sum_locked(guest, &sum);
 	pthread_mutex_unlock(&guest->lock);
 	rte_tel_data_add_dict_u64(dict, "tx_packets", sum.tx_packets);
 	rte_tel_data_add_dict_u64(dict, "tx_bytes", sum.tx_bytes);
@@ -438,6 +445,18 @@ struct weir_endpoint *
 weir_guest_endpoint(const struct weir_guest *guest)
 {
 	return guest->endpoint;
+}
+
+void
+weir_guest_clear_stats(struct weir_guest *guest)
+{
+	struct pair_stats sum;
+
+	/* A counter has one writer, its lcore: it goes on, and the past owes what it had. */
+	pthread_mutex_lock(&guest->lock);
+	stats_sum_locked(guest, &sum);
+	pair_stats_take(&guest->past, &sum);
+	pthread_mutex_unlock(&guest->lock);
 }
 
 void

@@ -80,7 +80,7 @@ struct pair_path {
 	void (*stats)(const struct weir_pair *pair, struct pair_stats *sum);
 };
 
-/* Counters, written by the pair's lcore only. */
+/* Counters, written by the pair's lcore only; each a uint64_t. */
 struct pair_stats {
 	uint64_t tx_packets, tx_bytes;
 	uint64_t rx_packets, rx_bytes;
@@ -212,7 +212,7 @@ struct weir_guest {
 	uint64_t features;
 	int numa_node;
 	uint64_t n_connects, n_ups;
-	struct pair_stats past; /* of sessions that are over */
+	struct pair_stats past; /* of sessions that are over, less what was cleared */
 
 	struct weir_budget *budget;
 	struct weir_frame_pool *rx_frames, *tx_frames;
@@ -269,6 +269,7 @@ void session_tend(struct weir_guest *guest);
 struct weir_pair *pair_create(struct weir_guest *guest, uint16_t index, int vid);
 void pair_free(struct weir_pair *pair);
 void pair_stats_add(struct pair_stats *sum, const struct pair_stats *stats);
+void pair_stats_take(struct pair_stats *sum, const struct pair_stats *stats);
 
 /* library.c */
 extern const struct pair_path library_path;

@@ -265,3 +265,15 @@ pair_stats_add(struct pair_stats *sum, const struct pair_stats *stats)
 		__atomic_load_n(&stats->tx_dropped_malformed, __ATOMIC_RELAXED);
 	sum->tx_dropped_too_long += __atomic_load_n(&stats->tx_dropped_too_long, __ATOMIC_RELAXED);
 }
+
+/** Below zero, a counter wraps, and back when what it owes is added. */
+void
+pair_stats_take(struct pair_stats *sum, const struct pair_stats *stats)
+{
+	const uint64_t *from = (const uint64_t *)stats;
+	uint64_t *to = (uint64_t *)sum;
+	size_t i;
+
+	for (i = 0; i < sizeof(*sum) / sizeof(*to); i++)
+		to[i] -= from[i];
+}

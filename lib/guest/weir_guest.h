@@ -97,6 +97,9 @@ struct weir_guest *weir_guest_create(const char *keys, struct weir_scheduler *sc
  */
 int weir_guest_start(struct weir_guest *guest);
 
+/** Count from zero again. Any thread; the lcores that count do not notice. */
+void weir_guest_clear_stats(struct weir_guest *guest);
+
 /**
  * Act on what the lcores found: a guest that broke its rings is taken down with the
  * reason, an endpoint that asked for it gets its queues made anew.
