@@ -154,6 +154,20 @@ limit_host(struct control *control, const struct control_command *command, char 
 }
 
 static int
+clear_guest(struct control *control, const struct control_command *command, char *const *args,
+	    struct control_result *result)
+{
+	struct weir_guest *guest;
+	int rc = backend_find_guest(control->backend, args[0], &guest);
+
+	if (rc != 0)
+		return rc;
+	weir_guest_clear_stats(guest);
+	control_result_text(result, "cleared", args[0]);
+	return 0;
+}
+
+static int
 clear_endpoint(struct control *control, const struct control_command *command, char *const *args,
 	       struct control_result *result)
 {
@@ -238,6 +252,7 @@ static const struct control_command commands[] = {
 	 false, limit_guest},
 	{"limit host", "BYTES", "Limit the memory of all guests' frames; none: no limit", false,
 	 limit_host},
+	{"clear guest", "GUEST", "Count a guest's frames from zero again", false, clear_guest},
 	{"clear endpoint", "ENDPOINT", "Count an endpoint's frames from zero again", false,
 	 clear_endpoint},
 	{"capture start", "CAPTURE_KEYS", "Copy frames to a file, by the keys of --capture", false,

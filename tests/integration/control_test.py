@@ -48,6 +48,7 @@ WRONG = (
     ("capture start name=c,guest=g7,file=/run/c", "g7", "guest"),
     ("capture start name=c,guest=g0,file=/run/c,filter='tcp prot 80'", "prot", "syntax"),
     ("capture stop c7", "c7"),
+    ("clear guest g7", "g7"),
     ("show guest g7", "g7", "show guest"),
     ("show colour", "colour", "guest", "poller"),
 )
@@ -106,6 +107,7 @@ def every_command_does_what_its_help_says():
     do("show capture", "name c, state running")
     do("show capture c", "filter tcp port 80", "seen_packets 0")
     do("capture stop c", "stopped c")
+    do("clear guest g1", "cleared g1")
     do("remove guest g1", "removed g1")
     need(not os.path.exists("/run/weir/g1.sock"), "the socket is gone when the answer is there")
     do("remove endpoint wire", "removed wire")
@@ -172,6 +174,7 @@ def telemetry_does_what_the_console_does():
     said = telemetry("/weir/limit/host,none")
     need(said["limit_bytes"] == "none", f"{said}")
     need(telemetry("/weir/clear/endpoint,wire") == {"cleared": "wire"}, "clear")
+    need(telemetry("/weir/clear/guest,g1") == {"cleared": "g1"}, "clear")
     need(telemetry("/weir/remove/guest,g1") == {"removed": "g1"}, "remove")
     need(telemetry("/weir/guest/list") == ["g0"], "it is gone when the answer is there")
     need(telemetry("/weir/remove/endpoint,wire") == {"removed": "wire"}, "remove")
@@ -395,16 +398,18 @@ def cleared_counters_count_from_zero():
     weir = Weir(*LOOP, *G0)
     pmd = Testpmd("pmd", virtio_user(0, "/run/weir/g0.sock"))
     pmd.do("start tx_first")
-    wait_for("frames", lambda: weir.endpoint("loop")["tx_packets"] > 1000)
+    wait_for("frames", lambda: weir.guest("g0")["tx_packets"] > 1000)
     pmd.do("stop")
-    before = weir.endpoint("loop")["tx_packets"]
-    time.sleep(0.2)
-    need(telemetry("/weir/clear/endpoint,loop") == {"cleared": "loop"}, "cleared")
-    after = weir.endpoint("loop")
-    need(after["tx_packets"] < before and after["rx_bytes"] == after["tx_bytes"], f"{after}")
+    for kind, name in (("guest", "g0"), ("endpoint", "loop")):
+        need(telemetry(f"/weir/clear/{kind},{name}") == {"cleared": name}, "cleared")
+        counters = telemetry(f"/weir/{kind}/stats,{name}")
+        need(not any(counters.values()), f"{counters}")
     pmd.do("start tx_first")
-    wait_for("frames", lambda: weir.endpoint("loop")["tx_packets"] > 1000)
-    pmd.quit()
+    wait_for("frames", lambda: weir.guest("g0")["tx_packets"] > 1000)
+    pmd.kill()
+    wait_for("g0 to be gone", lambda: weir.guest("g0")["state"] == "waiting")
+    need(1000 < weir.guest("g0")["tx_packets"] == weir.endpoint("loop")["tx_packets"],
+         f"both count the same: {weir.guest('g0')}, {weir.endpoint('loop')}")
 
 
 main(globals())
