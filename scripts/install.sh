@@ -26,7 +26,7 @@ packages+=(iproute2 iputils-ping procps)
 # who reads what capture writes
 packages+=(tshark)
 # lint
-packages+=(clang-format codespell shellcheck)
+packages+=(clang-format codespell shellcheck man-db)
 
 [ -r /etc/debian_version ] ||
 	die "this is no Debian system: install the equivalent of: ${packages[*]}"

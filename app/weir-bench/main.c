@@ -48,6 +48,7 @@ usage(FILE *out)
 
 	fprintf(out, "Usage: weir-bench [EAL options] -- [OPTIONS] MODE [WORDS]\n\n"
 		     "Measures a part of weir beside its peers, in one process, in turns.\n\n"
+		     "Options:\n"
 		     "  --json          one JSON object a line, for machines\n"
 		     "  --compare FILE  beside what --json wrote earlier; exit code 1 when worse\n"
 		     "  --tolerance P   by more than P percent (default 10)\n"

@@ -207,13 +207,7 @@ static int
 help(struct control *control, const struct control_command *command, char *const *args,
      struct control_result *result)
 {
-	unsigned int i;
-	int len;
-
-	for (i = 0; (command = control_command(i)) != NULL; i++) {
-		len = fprintf(result->out, "  %s %s", command->words, command->args);
-		fprintf(result->out, "%*s%s\n", RTE_MAX(33 - len, 2), "", command->help);
-	}
+	control_help(result->out);
 	fprintf(result->out,
 		"TAB completes; weir --help has the keys of --guest, --endpoint and --capture\n");
 	return 0;
@@ -266,4 +260,17 @@ const struct control_command *
 control_command(unsigned int index)
 {
 	return index < RTE_DIM(commands) ? &commands[index] : NULL;
+}
+
+void
+control_help(FILE *out)
+{
+	const struct control_command *command;
+	unsigned int i;
+	int len;
+
+	for (i = 0; (command = control_command(i)) != NULL; i++) {
+		len = fprintf(out, "  %s %s", command->words, command->args);
+		fprintf(out, "%*s%s\n", RTE_MAX(33 - len, 2), "", command->help);
+	}
 }

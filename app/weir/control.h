@@ -65,6 +65,8 @@ struct control_command {
 
 /** The table in the order of help; NULL past the last. */
 const struct control_command *control_command(unsigned int index);
+/** A command a line, with its arguments and what it does. */
+void control_help(FILE *out);
 
 void control_init(struct control *control, struct backend *backend);
 /** No command runs any more when it returns, and none will. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control.h"
 #include "options.h"
 #include "weir_capture.h"
 #include "weir_endpoint.h"
@@ -52,6 +53,7 @@ print_keys(const char *usage, const char *indent)
 	}
 }
 
+/** The manual is made of this: see man/manpage.py for how it is read. */
 static void
 print_help(void)
 {
@@ -60,6 +62,7 @@ print_help(void)
 
 	printf("weir %s, a vhost-user-net back-end on DPDK\n\n"
 	       "usage: weir [EAL options] -- --endpoint KEYS ... --guest KEYS ...\n\n"
+	       "Options:\n"
 	       "  --endpoint name=NAME,type=TYPE,...\n"
 	       "      a place on the host side; the types and their keys:\n",
 	       WEIR_VERSION);
@@ -87,14 +90,17 @@ print_help(void)
 	       "  --cmdline-file PATH\n"
 	       "      first run the commands in this file, one a line; an error ends weir\n\n"
 	       "  --help, --version\n\n"
+	       "Commands, by console or file; by telemetry they are /weir/add/guest,KEYS:\n",
+	       WEIR_POLLER_IDLE_US_DEFAULT);
+	control_help(stdout);
+	printf("\n"
 	       "The main lcore controls, every other lcore polls. Without huge pages, give EAL\n"
 	       "--no-huge -m MEGABYTES. For instance:\n\n"
 	       "  weir -l 0-1 --no-pci -- \\\n"
 	       "    --endpoint name=up,type=tap,iface=weir0 \\\n"
 	       "    --guest name=g0,socket=/run/weir/g0.sock,endpoint=up\n\n"
 	       "What happens is shown by dpdk-telemetry.py: /weir/guest/list,\n"
-	       "/weir/guest/info,NAME, /weir/guest/stats,NAME; likewise endpoint and poller.\n",
-	       WEIR_POLLER_IDLE_US_DEFAULT);
+	       "/weir/guest/info,NAME, /weir/guest/stats,NAME; likewise endpoint and poller.\n");
 }
 
 bool
