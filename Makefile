@@ -36,7 +36,7 @@ lint: install
 	tests/lint/lint.py
 
 format: install
-	find app lib drivers tests -name '*.[ch]' | xargs clang-format -i
+	find app lib drivers examples tests -name '*.[ch]' | xargs clang-format -i
 
 sanitize: install
 	scripts/test.sh sanitize

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "endpoint_env.h"
@@ -189,6 +192,75 @@ veth_env_open(struct env *env)
 	env->socket = host_tap_socket(PORT_PEER, HOST_TAP_ETHER_TYPE);
 }
 
+/** A socket that frames go to, read by a thread, and that frames come from. */
+static char dgram_dir[] = "/tmp/weir-dgram-XXXXXX";
+static char dgram_keys[256];
+static struct sockaddr_un dgram_path, dgram_peer;
+
+static void
+dgram_clean(void)
+{
+	rmdir(dgram_dir);
+}
+
+static const char *
+dgram_missing(void)
+{
+	if (mkdtemp(dgram_dir) == NULL)
+		return "no directory for sockets can be made in /tmp";
+	atexit(dgram_clean);
+	dgram_path.sun_family = dgram_peer.sun_family = AF_UNIX;
+	snprintf(dgram_path.sun_path, sizeof(dgram_path.sun_path), "%s/guest", dgram_dir);
+	snprintf(dgram_peer.sun_path, sizeof(dgram_peer.sun_path), "%s/far", dgram_dir);
+	snprintf(dgram_keys, sizeof(dgram_keys), "type=dgram,name=c,path=%s,peer=%s",
+		 dgram_path.sun_path, dgram_peer.sun_path);
+	return NULL;
+}
+
+static void *
+dgram_far_main(void *arg)
+{
+	struct env *env = arg;
+	uint8_t frame[2048];
+
+	while (recv(env->socket, frame, sizeof(frame), 0) > 0)
+		;
+	return NULL;
+}
+
+static void
+dgram_env_open(struct env *env)
+{
+	env->socket = socket(AF_UNIX, SOCK_DGRAM, 0);
+	plain_check(bind(env->socket, (struct sockaddr *)&dgram_peer, sizeof(dgram_peer)) == 0);
+	plain_check(pthread_create(&far_thread, NULL, dgram_far_main, env) == 0);
+}
+
+static void
+dgram_env_close(struct env *env)
+{
+	shutdown(env->socket, SHUT_RDWR);
+	pthread_join(far_thread, NULL);
+	close(env->socket);
+	unlink(dgram_peer.sun_path);
+}
+
+static uint16_t
+dgram_feed(struct env *env, uint16_t n, uint32_t len)
+{
+	uint8_t frame[2048];
+	uint16_t i;
+
+	for (i = 0; i < n; i++) {
+		plain_frame_write(frame, len, 0, 0, env->sequence + 1);
+		if (sendto(env->socket, frame, len, MSG_DONTWAIT, (struct sockaddr *)&dgram_path,
+			   sizeof(dgram_path)) < 0)
+			break; /* the kernel's queue has few places */
+		env->sequence++;
+	}
+	return i;
+}
+
 struct env envs[] = {
 	{.title = "null", .keys = "type=null,name=c"},
 	{.title = "loopback",
@@ -237,5 +309,11 @@ struct env envs[] = {
 	 .feed = loopback_feed,
 	 .feeds_itself = true},
 	{.title = "port, net_null", .keys = "type=port,name=c,devargs=\"net_null0,no-rx=1\""},
+	{.title = "dgram",
+	 .keys = dgram_keys,
+	 .missing = dgram_missing,
+	 .open = dgram_env_open,
+	 .close = dgram_env_close,
+	 .feed = dgram_feed},
 	{.title = NULL},
 };

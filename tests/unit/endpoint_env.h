@@ -32,7 +32,7 @@ struct env {
 	struct plain_target here;
 	struct plain_guest *peer;  /* patch */
 	struct plain_target there; /* patch between lcores */
-	int socket;		   /* tap */
+	int socket;		   /* tap, dgram */
 	uint64_t sequence;
 };
 
