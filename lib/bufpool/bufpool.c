@@ -371,6 +371,12 @@ weir_bufs_free(struct weir_bufs *bufs)
 		free_slow(bufs->pool, bufs);
 }
 
+uint64_t
+weir_bufs_iova(const struct weir_bufs *bufs, uint32_t i)
+{
+	return weir_slab_iova(weir_bufs_at(bufs, i));
+}
+
 void
 weir_bufpool_trim(struct weir_bufpool *pool)
 {

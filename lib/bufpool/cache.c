@@ -125,11 +125,14 @@ depot_take(struct weir_bufpool *pool, struct cache *cache, struct bin *bin)
 struct weir_bufs *
 cache_get_slow(struct weir_bufpool *pool, uint32_t n)
 {
-	struct cache *cache = cache_mine_late(pool);
 	struct weir_bufs *bufs = NULL;
+	struct cache *cache;
 	struct bin *bin;
 
-	if (cache == NULL || pool_is_closed(pool))
+	if (pool_bytes(pool, n) > pool->cache_bytes / 2 || pool_is_closed(pool))
+		return NULL;
+	cache = cache_mine_late(pool);
+	if (cache == NULL)
 		return NULL;
 	bin = &cache->bins[bin_index(n)];
 	weir_turn_enter(&cache->turn, pool->asymmetric);

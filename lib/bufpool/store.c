@@ -82,7 +82,6 @@ slab_take(struct weir_bufpool *pool, struct slab *slab, uint32_t n)
 	}
 	bufs->slab = slab;
 	bufs->mem = slab->mem + pool_bytes(pool, bufs->index);
-	bufs->iova = weir_slab_iova(bufs->mem);
 	bufs->length = n;
 	bufs->refs = 1;
 	pool->carved_bytes += pool_bytes(pool, n);

@@ -72,7 +72,6 @@ struct weir_bufpool_stats {
 struct weir_bufs {
 	char *mem;
 	struct weir_bufpool *pool;
-	uint64_t iova;	 /* of mem; RTE_BAD_IOVA where there is none */
 	uint32_t length; /* buffers */
 	uint32_t buffer_bytes;
 
@@ -172,6 +171,12 @@ weir_bufs_at(const struct weir_bufs *bufs, uint32_t i)
 {
 	return bufs->mem + (uint64_t)i * bufs->buffer_bytes;
 }
+
+/**
+ * The bus address of buffer @p i, or RTE_BAD_IOVA. Costs a search where bus addresses are
+ * not the virtual ones.
+ */
+uint64_t weir_bufs_iova(const struct weir_bufs *bufs, uint32_t i);
 
 /** For each buffer, as @p ptr. */
 #define WEIR_BUFS_FOREACH(bufs, ptr)                                                               \
