@@ -27,6 +27,8 @@ packages+=(iproute2 iputils-ping procps)
 packages+=(tshark)
 # lint
 packages+=(clang-format codespell shellcheck man-db)
+# allocators that weir-bench stands beside lib/bufpool
+packages+=(libjemalloc2 libmimalloc2.0)
 
 [ -r /etc/debian_version ] ||
 	die "this is no Debian system: install the equivalent of: ${packages[*]}"
