@@ -81,6 +81,97 @@ contiguous_blocks_are_single_objects(void **state)
 	rte_mempool_free(mp);
 }
 
+#define BLOCK 7
+
+static struct rte_mempool *
+block_pool_create(bool check)
+{
+	struct weir_mempool_conf conf = {.block = BLOCK, .check = check};
+	struct rte_mempool *mp =
+		rte_mempool_create_empty("blocks", N_OBJS, 100, 0, 0, SOCKET_ID_ANY, 0);
+	struct rte_mempool_info info;
+
+	assert_int_equal(rte_mempool_set_ops_byname(mp, WEIR_MEMPOOL_OPS_NAME, &conf), 0);
+	assert_int_equal(rte_mempool_populate_default(mp), N_OBJS);
+	assert_int_equal(rte_mempool_ops_get_info(mp, &info), 0);
+	assert_int_equal(info.contig_block_size, BLOCK);
+	return mp;
+}
+
+static void
+blocks_are_neighbours_and_come_home_one_by_one(void **state)
+{
+	static void *blocks[N_OBJS / BLOCK], *objs[N_OBJS];
+	struct rte_mempool *mp = block_pool_create(*(bool *)*state);
+	const uint32_t bytes = mp->header_size + mp->elt_size + mp->trailer_size;
+	uint32_t round, i, j, n = N_OBJS / BLOCK;
+
+	for (round = 0; round < 3; round++) {
+		assert_int_equal(rte_mempool_get_contig_blocks(mp, blocks, n), 0);
+		assert_int_equal(rte_mempool_in_use_count(mp), n * BLOCK);
+		assert_int_equal(rte_mempool_get_contig_blocks(mp, objs, 1), -ENOBUFS);
+		for (i = 0; i < n; i++) {
+			for (j = 0; j < BLOCK; j++) {
+				objs[i + j * n] = (char *)blocks[i] + j * bytes;
+				assert_ptr_equal(rte_mempool_from_obj(objs[i + j * n]), mp);
+				memset(objs[i + j * n], i, mp->elt_size);
+			}
+		}
+		for (i = 0; i < n; i++)
+			for (j = 0; j < BLOCK; j++)
+				assert_int_equal(*(uint8_t *)objs[i + j * n], (uint8_t)i);
+		/* Those that lie far apart together, by way of this lcore's stack. */
+		for (i = 0; i < n * BLOCK; i += j) {
+			j = RTE_MIN(n * BLOCK - i, 33u);
+			rte_mempool_put_bulk(mp, &objs[i], j);
+		}
+		assert_true(rte_mempool_full(mp));
+	}
+	assert_int_equal(rte_mempool_get_bulk(mp, objs, N_OBJS), 0);
+	rte_mempool_put_bulk(mp, objs, N_OBJS);
+	rte_mempool_free(mp);
+}
+
+static void
+block_is_not_had_while_one_of_it_is_out(void **state)
+{
+	static void *blocks[N_OBJS / BLOCK], *objs[N_OBJS];
+	struct rte_mempool *mp = block_pool_create(false);
+	const uint32_t bytes = mp->header_size + mp->elt_size + mp->trailer_size;
+	uint32_t i, n = N_OBJS / BLOCK;
+	void *obj;
+
+	assert_int_equal(rte_mempool_get_contig_blocks(mp, blocks, n), 0);
+	for (i = 1; i < BLOCK; i++) {
+		obj = (char *)blocks[3] + i * bytes;
+		rte_mempool_put_bulk(mp, &obj, 1);
+	}
+	assert_int_equal(rte_mempool_get_contig_blocks(mp, objs, 1), -ENOBUFS);
+	assert_int_equal(rte_mempool_in_use_count(mp), n * BLOCK - BLOCK + 1);
+	rte_mempool_put_bulk(mp, &blocks[3], 1);
+	assert_int_equal(rte_mempool_get_contig_blocks(mp, objs, 1), 0);
+	assert_ptr_equal(objs[0], blocks[3]);
+	for (i = 0; i < n * BLOCK; i++) {
+		obj = (char *)blocks[i / BLOCK] + i % BLOCK * bytes;
+		rte_mempool_put_bulk(mp, &obj, 1);
+	}
+	assert_true(rte_mempool_full(mp));
+	rte_mempool_free(mp);
+}
+
+static void
+elastic_pool_of_blocks_is_refused(void **state)
+{
+	struct weir_mempool_conf conf = {.block = BLOCK, .populate = 10};
+	struct rte_mempool *mp =
+		rte_mempool_create_empty("blocks", N_OBJS, 100, 0, 0, SOCKET_ID_ANY, 0);
+
+	assert_int_equal(rte_mempool_set_ops_byname(mp, WEIR_MEMPOOL_OPS_NAME, &conf), 0);
+	assert_int_equal(rte_mempool_populate_default(mp), -EINVAL);
+	assert_non_null(strstr(weir_error_text(), "blocks of 7 objects"));
+	rte_mempool_free(mp);
+}
+
 static int
 budgeted_pool_create(struct weir_budget *budget, struct rte_mempool **mp)
 {
@@ -418,11 +509,17 @@ wrong_vdev_keys_are_refused_by_name(void **state)
 int
 main(void)
 {
+	static bool unchecked = false, checked = true;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_program_gets_an_ordinary_pool_by_the_name),
 		cmocka_unit_test(bulk_is_all_or_nothing),
 		cmocka_unit_test(last_in_is_first_out),
 		cmocka_unit_test(contiguous_blocks_are_single_objects),
+		cmocka_unit_test_prestate(blocks_are_neighbours_and_come_home_one_by_one,
+					  &unchecked),
+		cmocka_unit_test_prestate(blocks_are_neighbours_and_come_home_one_by_one, &checked),
+		cmocka_unit_test(block_is_not_had_while_one_of_it_is_out),
+		cmocka_unit_test(elastic_pool_of_blocks_is_refused),
 		cmocka_unit_test(pool_is_paid_from_its_budget),
 		cmocka_unit_test(burst_objects_are_as_the_programs_callbacks_left_the_others),
 		cmocka_unit_test(idle_slabs_are_kept_for_a_while_and_then_returned),

@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include <rte_branch_prediction.h>
 #include <rte_cycles.h>
 #include <rte_prefetch.h>
 
@@ -39,6 +40,10 @@ depot_put(struct pool *pool, void *const *objs, uint32_t n)
 	uint32_t i;
 
 	depot_set_free(depot, depot->n_free + n);
+	if (unlikely(pool->block > 1)) {
+		block_put(pool, objs, n);
+		return;
+	}
 	if (depot->n_slabs == 0) {
 		memcpy(&depot->base[depot->n_base], objs, n * sizeof(*objs));
 		depot->n_base += n;
@@ -86,8 +91,14 @@ uint32_t
 depot_take(struct pool *pool, void **objs, uint32_t n)
 {
 	struct depot *depot = &pool->depot;
-	uint32_t k = RTE_MIN(n, depot->n_base);
+	uint32_t k;
 
+	if (unlikely(pool->block > 1)) {
+		k = block_take(pool, objs, n);
+		depot_set_free(depot, depot->n_free - k);
+		return k;
+	}
+	k = RTE_MIN(n, depot->n_base);
 	depot->n_base -= k;
 	memcpy(objs, &depot->base[depot->n_base], k * sizeof(*objs));
 	if (k < n && depot->n_slabs > 0)

@@ -91,6 +91,7 @@ pool_info_show(struct weir_object *object, struct rte_tel_data *dict)
 	rte_tel_data_add_dict_u64(dict, "populated", pool->first_objs);
 	rte_tel_data_add_dict_u64(dict, "kept", pool->kept_objs);
 	rte_tel_data_add_dict_u64(dict, "object_bytes", pool->obj_bytes);
+	rte_tel_data_add_dict_u64(dict, "block_objects", pool->block);
 	rte_tel_data_add_dict_u64(dict, "slab_objects", pool->elastic ? pool->slab_objs : 0);
 	rte_tel_data_add_dict_u64(dict, "keep_ms", pool->keep_cycles / (rte_get_tsc_hz() / 1000));
 	rte_tel_data_add_dict_string(dict, "check", pool->check ? "on" : "off");
@@ -174,6 +175,7 @@ pool_configure(struct pool *pool, const struct weir_mempool_conf *conf)
 	pool->depot.ahead_objs = pool->low_objs;
 	pool->stack_limit = RTE_MAX(pool->max_objs / 8, STACK_LIMIT_MIN);
 	pool->stack_limit = RTE_MIN(pool->stack_limit, STACK_SIZE);
+	pool->block = RTE_MAX(conf->block, 1u);
 	pool->asymmetric = weir_turn_asymmetric();
 }
 
@@ -214,6 +216,7 @@ pool_destroy(struct pool *pool)
 {
 	weir_sanitize_free();
 	slabs_free(pool);
+	spans_free(pool);
 	stacks_free(pool);
 	rte_free(pool->depot.base);
 	rte_free(pool);
@@ -303,6 +306,13 @@ pool_alloc(struct rte_mempool *mp)
 	}
 	pool->mp = mp;
 	pool_configure(pool, &conf);
+	if (pool->elastic && pool->block > 1) {
+		rte_free(pool);
+		return weir_error(EINVAL,
+				  "pool '%s': blocks of %u objects are of pools that have all of "
+				  "them from the start: populate %u, or no blocks",
+				  mp->name, conf.block, mp->size);
+	}
 	pool->depot.base = rte_malloc_socket("weir_base", pool->first_objs * sizeof(void *),
 					     RTE_CACHE_LINE_SIZE, mp->socket_id);
 	if (pool->depot.base == NULL || stacks_create(pool) != 0) {
@@ -360,12 +370,17 @@ pool_calc_mem_size(const struct rte_mempool *mp, uint32_t n, uint32_t pg_shift,
 		   size_t *min_chunk_bytes, size_t *align)
 {
 	struct pool *pool = mp->pool_data;
+	ssize_t bytes;
 
 	pool->sized = true;
 	/* The library asks once more when it unmaps anonymous memory, with its present size. */
 	if (pool->elastic)
 		n = RTE_MIN(n, pool->first_objs + 1);
-	return rte_mempool_op_calc_mem_size_default(mp, n, pg_shift, min_chunk_bytes, align);
+	bytes = rte_mempool_op_calc_mem_size_default(mp, n, pg_shift, min_chunk_bytes, align);
+	/* No chunk without a block. */
+	if (pool->block > 1)
+		*min_chunk_bytes = RTE_MAX(*min_chunk_bytes, (size_t)pool->block * pool->obj_bytes);
+	return bytes;
 }
 
 /** A program that populates by itself counts on having every object. @return whether it can */
@@ -413,6 +428,8 @@ pool_populate(struct rte_mempool *mp, unsigned int max_objs, void *vaddr, rte_io
 		pool->base_end = (char *)vaddr + len;
 	}
 	pool->stack_pid = 0;
+	pool->chunk_end = (char *)vaddr + len;
+	pool->last_span = NULL;
 	pool->populating = true;
 	rc = rte_mempool_op_populate_default(mp, max_objs, vaddr, iova, len, obj_cb, obj_cb_arg);
 	pool->populating = false;
@@ -429,6 +446,8 @@ populate_put(struct pool *pool, void *const *objs, uint32_t n)
 		n--;
 	}
 	weir_lock_take(&pool->depot.lock);
+	if (pool->block > 1)
+		n = block_new(pool, objs, n);
 	depot_put(pool, objs, n);
 	depot_set_objs(&pool->depot, pool->depot.n_objs + n);
 	depot_set_promised(&pool->depot, pool->depot.n_promised + n);
@@ -437,14 +456,11 @@ populate_put(struct pool *pool, void *const *objs, uint32_t n)
 		check_new(pool, objs, n);
 }
 
-/*
- * Objects of a stack lie anywhere, so that a block of neighbours is one object: programs
- * that ask for blocks, and for their size first, as they have to, get what they expect.
- */
+/* Programs that ask for blocks ask for their size first, as they have to. */
 static int
 pool_get_info(const struct rte_mempool *mp, struct rte_mempool_info *info)
 {
-	info->contig_block_size = 1;
+	info->contig_block_size = ((const struct pool *)mp->pool_data)->block;
 	return 0;
 }
 
@@ -458,7 +474,7 @@ static const struct rte_mempool_ops pool_ops = {
 	.calc_mem_size = pool_calc_mem_size,
 	.populate = pool_populate,
 	.get_info = pool_get_info,
-	.dequeue_contig_blocks = pool_get,
+	.dequeue_contig_blocks = pool_get_blocks,
 };
 
 /** Whether a program that is its own plug-in, or two plug-ins, brought the name already. */

@@ -7,6 +7,7 @@
  *
  *   stack.c         the data path: per-lcore stacks, stealing
  *   depot.c         everyone's free objects, sorted by where their memory came from
+ *   block.c         the same where neighbours are to be had in blocks
  *   slab.c          making objects beyond the populated ones, and freeing them
  *   heap.c, runs.c  what slabs are made of (weir_slab.h), shared with lib/bufpool
  *   keeper.c        the memory thread
@@ -120,7 +121,12 @@ struct pool {
 	uint32_t low_objs; /* ahead_objs while all is calm */
 	uint64_t keep_cycles;
 	char *base_start, *base_end; /* one chunk whose objects need no second look */
-	void *witness;		     /* see slab.c */
+	uint32_t block;		     /* objects in a contiguous block; 1: anywhere */
+	uint32_t n_spans;	     /* of a pool of blocks; see block.c */
+	struct span **spans;	     /* by address */
+	struct span *last_span;	     /* while it is populated */
+	char *next_obj, *chunk_end;
+	void *witness; /* see slab.c */
 	struct weir_budget *budget;
 	struct keeper_word *keeper; /* see keeper.c */
 
@@ -158,6 +164,16 @@ void stacks_gather(struct pool *pool, bool scarce);
 void depot_put(struct pool *pool, void *const *objs, uint32_t n);
 /** At most @p n objects. @return how many */
 uint32_t depot_take(struct pool *pool, void **objs, uint32_t n);
+
+/* block.c: the lock is held, where nothing else is said */
+
+/** New objects, of the chunk that is being populated. @return How many have a place */
+uint32_t block_new(struct pool *pool, void *const *objs, uint32_t n);
+void block_put(struct pool *pool, void *const *objs, uint32_t n);
+uint32_t block_take(struct pool *pool, void **objs, uint32_t n);
+/** The first object of each of @p n blocks. The lock is not held. */
+int pool_get_blocks(struct rte_mempool *mp, void **first_objs, unsigned int n);
+void spans_free(struct pool *pool);
 
 /* Read without the lock where a moment's number will do. */
 

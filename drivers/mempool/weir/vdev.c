@@ -24,7 +24,7 @@ struct vdev {
 	struct weir_budget *budget;
 	uint64_t base; /* objects, or percent */
 	bool base_percent;
-	uint64_t slab_bytes, keep_ms;
+	uint64_t slab_bytes, keep_ms, block;
 	int numa_node; /* or SOCKET_ID_ANY */
 	bool check;
 };
@@ -32,7 +32,8 @@ struct vdev {
 static struct vdev vdevs[VDEVS_MAX];
 static unsigned int n_vdevs;
 
-static const char *const vdev_keys[] = {"budget", "base", "slab", "keep_ms", "numa", "check", NULL};
+static const char *const vdev_keys[] = {"budget", "base",  "slab",  "keep_ms",
+					"numa",	  "block", "check", NULL};
 
 /** base=N objects or base=N% of what the program asks for. */
 static int
@@ -64,6 +65,7 @@ vdev_parse(struct vdev *vdev, const struct weir_keys *keys)
 	vdev->base = 100;
 	vdev->base_percent = true;
 	vdev->slab_bytes = WEIR_MEMPOOL_SLAB_BYTES;
+	vdev->block = 1;
 	vdev->keep_ms = KEEP_MS_DEFAULT;
 	rc = weir_keys_bytes(keys, "budget", 1 << 20, UINT64_MAX - 1, &budget_bytes);
 	if (rc == 0)
@@ -74,6 +76,14 @@ vdev_parse(struct vdev *vdev, const struct weir_keys *keys)
 		rc = weir_keys_number(keys, "keep_ms", 0, 3600000, &vdev->keep_ms);
 	if (rc == 0)
 		rc = weir_keys_number(keys, "numa", 0, RTE_MAX_NUMA_NODES - 1, &numa);
+	if (rc == 0)
+		rc = weir_keys_number(keys, "block", 1, UINT16_MAX, &vdev->block);
+	if (rc == 0 && vdev->block > 1 && !(vdev->base_percent && vdev->base == 100))
+		rc = weir_error(EINVAL,
+				"%s: block=%" PRIu64 " and base=%" PRIu64
+				"%s: pools of blocks have all "
+				"their objects from the start: leave one of them away",
+				vdev->name, vdev->block, vdev->base, vdev->base_percent ? "%" : "");
 	if (rc == 0)
 		rc = weir_keys_switch(keys, "check", &vdev->check);
 	if (rc != 0)
@@ -163,6 +173,7 @@ vdev_conf(int numa_node, uint32_t n, struct weir_mempool_conf *conf)
 	conf->populate = RTE_MIN(base, n);
 	conf->slab_bytes = vdev->slab_bytes;
 	conf->keep_ms = vdev->keep_ms;
+	conf->block = vdev->block;
 	conf->check = vdev->check;
 	return true;
 }

@@ -47,6 +47,13 @@ struct weir_mempool_conf {
 	uint32_t slab_bytes;
 	/** How long an idle slab stays; 0: it goes as soon as it is seen. */
 	uint32_t keep_ms;
+	/**
+	 * Objects in a block of rte_mempool_get_contig_blocks(); 0 or 1: blocks are single
+	 * objects. Not of an elastic pool. A block lies in one chunk of memory, and where
+	 * pages are not contiguous for devices in one page: what is left there over whole
+	 * blocks can be had as single objects only.
+	 */
+	uint32_t block;
 	/** Catch double frees and foreign pointers; slow. */
 	bool check;
 };
