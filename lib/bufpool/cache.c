@@ -22,15 +22,19 @@
 #include "cache.h"
 
 #define CALM 512
+/** Of what a thread, or the depot, may keep: what allocations of one length may be. */
+#define THREAD_BIN_SHARE 4
+#define BIN_SHARE 2
 
-/** Make an empty bin one of this length. */
+/** Make an empty bin one of this length, for a @p share of what may be kept. */
 static void
-bin_dedicate(const struct weir_bufpool *pool, struct bin *bin, uint32_t length, uint32_t size)
+bin_dedicate(const struct weir_bufpool *pool, struct bin *bin, uint32_t length, uint32_t share,
+	     uint32_t size)
 {
 	const uint64_t bytes = pool_bytes(pool, length);
 
 	bin->length = length;
-	bin->max = RTE_MIN(pool->cache_bytes / 4 / bytes, size);
+	bin->max = RTE_MIN(pool->cache_bytes / share / bytes, size);
 	if (bin->max < 2)
 		bin->max = bytes <= pool->cache_bytes / 2 ? 2 : 0;
 }
@@ -88,7 +92,7 @@ depot_fill(struct weir_bufpool *pool, struct cache *cache, struct bin *bin, uint
 
 	if (depot->length != n || depot->n == 0)
 		return;
-	bin_dedicate(pool, bin, n, THREAD_BIN_SIZE);
+	bin_dedicate(pool, bin, n, THREAD_BIN_SHARE, THREAD_BIN_SIZE);
 	k = RTE_MIN(depot->n, (bin->max + 1) / 2);
 	bytes = pool_bytes(pool, n) * k;
 	if (cache->bytes + bytes > pool->cache_bytes)
@@ -114,7 +118,7 @@ depot_take(struct weir_bufpool *pool, struct cache *cache, struct bin *bin)
 		bin_drop(pool, depot, depot->n);
 	}
 	if (depot->n == 0)
-		bin_dedicate(pool, depot, bin->length, BIN_SIZE);
+		bin_dedicate(pool, depot, bin->length, BIN_SHARE, BIN_SIZE);
 	room = RTE_MIN(depot->max - depot->n, (pool->cache_bytes - pool->depot_bytes) / bytes);
 	room = RTE_MIN(room, k);
 	pool->depot_bytes += bytes * room;
@@ -170,7 +174,7 @@ cache_make_room(struct weir_bufpool *pool, struct cache *cache, struct bin *bin,
 	if (bin->length != bufs->length) {
 		cache_add_bytes(cache, -pool_bytes(pool, bin->length) * bin->n);
 		bin_drop(pool, bin, bin->n);
-		bin_dedicate(pool, bin, bufs->length, THREAD_BIN_SIZE);
+		bin_dedicate(pool, bin, bufs->length, THREAD_BIN_SHARE, THREAD_BIN_SIZE);
 	}
 	if (bin->n > 0 && bin->n == bin->max)
 		depot_take(pool, cache, bin);
