@@ -16,7 +16,7 @@ help:
 	@echo 'make format     put all C files in the format'
 	@echo 'make sanitize   the unit tests under the sanitizers'
 	@echo 'make fuzz       each fuzz target for a minute'
-	@echo 'make bench      weir beside its peers; wants huge pages and a quiet machine'
+	@echo 'make bench      weir beside testpmd and Open vSwitch; wants 4 GB and a quiet machine'
 	@echo 'make clean      remove all build directories'
 
 install:
@@ -45,9 +45,7 @@ fuzz: install
 	scripts/test.sh fuzz
 
 bench: build
-	tests/perf/loopback.py loopback
-	tests/perf/idle.py latency
-	tests/perf/idle.py cpu
+	tests/perf/compare.py --docs
 
 demo: build
 	scripts/demo.py

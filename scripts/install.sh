@@ -25,6 +25,8 @@ packages+=(qemu-system-x86 busybox-static ethtool cpio gzip kmod xz-utils)
 packages+=(iproute2 iputils-ping procps)
 # who reads what capture writes
 packages+=(tshark)
+# charts of the benchmarks
+packages+=(gnuplot-nox)
 # lint
 packages+=(clang-format codespell shellcheck man-db)
 # allocators that weir-bench stands beside lib/bufpool

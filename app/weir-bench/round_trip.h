@@ -21,7 +21,7 @@ struct round_trips {
  * Measure options->count frames, or as many as an interrupt allows.
  *
  * @return
- *   0, or -ETIMEDOUT with its sentence when none comes back.
+ *   0, or -ENOMEM with its sentence in weir_error_text().
  */
 int round_trips_measure(struct traffic *traffic, struct round_trips *trips);
 

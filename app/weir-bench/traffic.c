@@ -12,6 +12,10 @@
 /* Nothing for so long: what is on its way is lost. */
 #define QUIET_MS 500
 #define WINDOW_GIVE_UP_MS 20
+#define BEGIN_TRIES 500
+#define BEGIN_RATE 1000
+#define BEGIN_SECONDS 0.01
+#define TAG_STEP 2
 
 static void
 stream_init(struct traffic *traffic, const struct guest_port *from, uint16_t queue,
@@ -38,6 +42,7 @@ int
 traffic_init(struct traffic *traffic, const struct vhost_options *options, struct guests *guests)
 {
 	const bool across = options->path == PATH_ONE_WAY || options->path == PATH_BOTH;
+	const uint32_t tag = rte_rdtsc() | 1;
 	unsigned int i, q, n = 0;
 
 	memset(traffic, 0, sizeof(*traffic));
@@ -62,7 +67,7 @@ traffic_init(struct traffic *traffic, const struct vhost_options *options, struc
 			continue;
 		for (q = 0; q < guests->ports[i].n_queues; q++)
 			stream_init(traffic, &guests->ports[i], q,
-				    &guests->ports[across ? i ^ 1 : i], rte_rdtsc() | 1);
+				    &guests->ports[across ? i ^ 1 : i], tag);
 	}
 	return 0;
 }
@@ -95,8 +100,9 @@ traffic_reset(struct traffic *traffic)
 		flow->n_sent = 0;
 		memset(&flow->checker, 0, sizeof(flow->checker));
 		/* A frame of the last measurement that comes now is foreign. */
-		flow->head.tag += 2;
+		flow->head.tag += TAG_STEP;
 	}
+	traffic->n_resets++;
 	traffic->n_sent = traffic->n_given_up = 0;
 	memset(&traffic->stats, 0, sizeof(traffic->stats));
 }
@@ -153,13 +159,16 @@ traffic_send(struct traffic *traffic, struct traffic_stream *stream, uint32_t n)
 	return sent;
 }
 
-/** By its source address; else from somebody else on a switch. */
+/** By its source address; else from somebody else on a switch, or from long ago. */
 static bool
-frame_is_ours(const struct traffic *traffic, const struct rte_mbuf *frame)
+frame_is_ours(const struct traffic *traffic, const struct rte_mbuf *frame, uint32_t tag)
 {
 	const struct rte_ether_hdr *ether = rte_pktmbuf_mtod(frame, struct rte_ether_hdr *);
+	uint32_t age = traffic->flows[0].head.tag - tag;
 	unsigned int i;
 
+	if (age != 0 && age % TAG_STEP == 0 && age / TAG_STEP <= traffic->n_resets)
+		return false;
 	for (i = 0; i < traffic->guests->n_ports; i++)
 		if (rte_is_same_ether_addr(&ether->src_addr, &traffic->guests->ports[i].mac))
 			return true;
@@ -177,7 +186,7 @@ frame_check(struct traffic *traffic, const struct rte_mbuf *frame, uint16_t port
 
 	if (unlikely(mark.flow >= traffic->n_flows || mark.tag != flow->head.tag ||
 		     frame->pkt_len != mark.len || mark.number >= flow->n_sent)) {
-		if (frame_is_ours(traffic, frame))
+		if (frame_is_ours(traffic, frame, mark.tag))
 			stats->corrupted++;
 		else
 			stats->foreign++;
@@ -313,4 +322,28 @@ traffic_drain(struct traffic *traffic)
 	for (i = 0; i < traffic->n_flows; i++)
 		checker_finish(&traffic->flows[i].checker, &traffic->stats,
 			       traffic->flows[i].n_sent);
+}
+
+uint64_t
+traffic_arrived(const struct traffic *traffic)
+{
+	return traffic->comes_back ? traffic->stats.received : traffic->n_sent;
+}
+
+int
+traffic_begin(struct traffic *traffic)
+{
+	unsigned int i;
+
+	for (i = 0; i < BEGIN_TRIES && traffic_arrived(traffic) == 0 && !bench_stopped(); i++) {
+		traffic_run(traffic, BEGIN_SECONDS, BEGIN_RATE);
+		/* Leaves the core to whoever sets things up. */
+		rte_delay_us_sleep(BEGIN_SECONDS * 1e6);
+	}
+	if (traffic_arrived(traffic) == 0)
+		return weir_error(ETIMEDOUT, "no frame %s: does the back-end send them there?",
+				  traffic->comes_back ? "comes back" : "is taken");
+	traffic_drain(traffic);
+	traffic_reset(traffic);
+	return 0;
 }

@@ -39,6 +39,7 @@ struct traffic {
 	struct traffic_flow *flows;
 	unsigned int n_flows;
 	bool comes_back;
+	uint32_t n_resets;
 	uint64_t n_sent;     /* what the drivers took */
 	uint64_t n_given_up; /* on their way for too long to keep the window closed */
 	struct checker_stats stats;
@@ -53,6 +54,15 @@ struct traffic {
 int traffic_init(struct traffic *traffic, const struct vhost_options *options,
 		 struct guests *guests);
 void traffic_fini(struct traffic *traffic);
+
+/**
+ * Send a little until something arrives: rings are set up, switches learn addresses,
+ * sleepers wake. Then nothing is on its way, and all is forgotten.
+ *
+ * @return
+ *   0, or -ETIMEDOUT with its sentence when nothing arrives for 10 s.
+ */
+int traffic_begin(struct traffic *traffic);
 
 /** Forget what was sent and what came: a new measurement, with nothing on its way. */
 void traffic_reset(struct traffic *traffic);
@@ -69,6 +79,9 @@ double traffic_run(struct traffic *traffic, double seconds, double rate);
 
 /** Receive until nothing has come for a while; what is missing then is lost. */
 void traffic_drain(struct traffic *traffic);
+
+/** What came, of which a rate is made: where nothing comes back, what was taken. */
+uint64_t traffic_arrived(const struct traffic *traffic);
 
 /** Make and send up to @p n frames of a stream: how many the driver took. */
 uint32_t traffic_send(struct traffic *traffic, struct traffic_stream *stream, uint32_t n);

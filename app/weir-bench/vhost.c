@@ -89,13 +89,6 @@ lens_mean(const struct vhost_options *options)
 	return (double)sum / options->n_lens;
 }
 
-/** What came, of what a rate is made: of frames that do not come back, what was taken. */
-static uint64_t
-n_arrived(const struct traffic *traffic)
-{
-	return traffic->comes_back ? traffic->stats.received : traffic->n_sent;
-}
-
 static void
 show_period(const struct vhost *vhost, double at, double seconds, uint64_t sent, uint64_t arrived)
 {
@@ -119,18 +112,18 @@ run_slices(struct vhost *vhost, double *best)
 
 	*best = 0;
 	while (seconds < options->seconds && !bench_stopped()) {
-		before = n_arrived(traffic);
+		before = traffic_arrived(traffic);
 		took = traffic_run(traffic, SLICE_SECONDS, options->rate);
 		seconds += took;
 		if (took > 0)
-			*best = RTE_MAX(*best, (n_arrived(traffic) - before) / took);
+			*best = RTE_MAX(*best, (traffic_arrived(traffic) - before) / took);
 		if (options->stats_period == 0 || seconds - shown < options->stats_period)
 			continue;
 		show_period(vhost, seconds, seconds - shown, traffic->n_sent - shown_sent,
-			    n_arrived(traffic) - shown_arrived);
+			    traffic_arrived(traffic) - shown_arrived);
 		shown = seconds;
 		shown_sent = traffic->n_sent;
-		shown_arrived = n_arrived(traffic);
+		shown_arrived = traffic_arrived(traffic);
 	}
 	return seconds;
 }
@@ -139,19 +132,14 @@ static int
 measure_rate(struct vhost *vhost)
 {
 	struct traffic *traffic = &vhost->traffic;
-	const struct vhost_options *options = &vhost->options;
 	uint64_t sent, arrived, bytes;
 	double seconds, best;
 
-	/* A start of which nothing is counted: rings fill, switches learn, sleepers wake. */
-	traffic_run(traffic, RTE_MIN(0.2, options->seconds), options->rate);
-	traffic_drain(traffic);
-	traffic_reset(traffic);
 	seconds = run_slices(vhost, &best);
 	/* What comes while draining came too late for the rate, but is not lost. */
 	sent = traffic->n_sent;
-	arrived = n_arrived(traffic);
-	bytes = traffic->comes_back ? traffic->stats.bytes : sent * lens_mean(options);
+	arrived = traffic_arrived(traffic);
+	bytes = traffic->comes_back ? traffic->stats.bytes : sent * lens_mean(&vhost->options);
 	traffic_drain(traffic);
 	row(vhost, "sent, Mpps", sent / seconds / 1e6, true);
 	row(vhost, "received, Mpps", arrived / seconds / 1e6, true);
@@ -230,9 +218,6 @@ measure_sweep(struct vhost *vhost)
 	struct sweep sweep;
 	double seconds, rate;
 
-	traffic_run(traffic, 0.2, 0);
-	traffic_drain(traffic);
-	traffic_reset(traffic);
 	seconds = traffic_run(traffic, vhost->options.seconds, 0);
 	traffic_drain(traffic);
 	if (vhost->options.rate > 0)
@@ -260,6 +245,10 @@ vhost_measure(struct vhost *vhost)
 		[MEASURE_SWEEP] = measure_sweep,
 	};
 
+	int rc = traffic_begin(&vhost->traffic);
+
+	if (rc < 0)
+		return rc;
 	head(vhost);
 	return measures[vhost->options.measure](vhost);
 }

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What compare.py measured, for people, for machines, and for docs/performance.md."""
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import time
+
+BEGIN = "<!-- make bench: begin -->"
+END = "<!-- make bench: end -->"
+OURS = "weir"
+PEERS = ("testpmd", "Open vSwitch")
+MORE_IS_BETTER = ("Mpps",)
+FAR_NS = 200  # a cache line there and back: about 85 ns, or 365
+# line: (file name, title, label of the axis, logarithmic)
+CHARTS = {
+    "guest to guest": ("guest-to-guest", "From guest to guest, one back-end core", "Mpps", False),
+    "guest to guest, back-end": ("cycles", "Back-end cycles a frame, guest to guest",
+                                 "cycles", True),
+    "loopback": ("loopback", "There and back, one back-end core", "Mpps", False),
+    "round trip": ("round-trip", "Round trip of one 64-byte frame", "us", True),
+}
+
+
+def _first_line(*command):
+    try:
+        return subprocess.run(command, text=True, capture_output=True, timeout=10,
+                              check=True).stdout.splitlines()[0]
+    except (OSError, IndexError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def _machine():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        model = re.search(r"model name\s*: (.*)", file.read())
+    return {
+        "cpu": model[1] if model else platform.machine(),
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "dpdk": _first_line("pkg-config", "--modversion", "libdpdk"),
+        "ovs": _first_line("ovs-vsctl", "--version").split()[-1],
+        "commit": _first_line("git", "-C", os.path.dirname(os.path.abspath(__file__)),
+                              "rev-parse", "--short", "HEAD"),
+        "load": os.getloadavg()[0],
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def write_json(run, path):
+    """All samples, as they are: the file is whole after every turn."""
+    about = getattr(run, "about", None)
+    if about is None:
+        about = run.about = {"command": run.options.command, **_machine()}
+    about["seconds_taken"] = round(time.monotonic() - run.options.start)
+    about["failures"] = run.options.failures
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        json.dump({"about": about, "samples": run.samples}, file, indent=1)
+    os.rename(path + ".new", path)
+
+
+def read_json(run, path):
+    with open(path, encoding="utf-8") as file:
+        read = json.load(file)
+    run.about, run.samples = read["about"], read["samples"]
+    run.options.failures = []
+
+
+def _placed(sample):
+    """Whether the cores were near, far, or moved during a turn."""
+    places = {"near" if ns < FAR_NS else "far"
+              for ns in (sample["distance_ns"], sample.get("distance_after_ns")) if ns}
+    return places.pop() if len(places) == 1 else "moved"
+
+
+class Row:
+    """A case: {peer: (median, lowest, highest)}, like with like: of near cores, or of far
+    ones where more turns found those; of all where no distance has every peer."""
+
+    def __init__(self, line, case, unit):
+        self.line, self.case, self.unit = line, case, unit
+        self.values = {}
+        self.figures = {}
+        self.place = "any"
+
+    def add(self, peer, place, value):
+        self.values.setdefault(peer, {}).setdefault(place, []).append(value)
+
+    def settle(self):
+        def fewest(place):
+            return min(len(values.get(place, ())) for values in self.values.values())
+
+        best = max(("near", "far"), key=fewest)
+        if fewest(best) > 0:
+            self.place = best
+        for peer, placed in self.values.items():
+            values = placed[best] if self.place == best else sum(placed.values(), [])
+            self.figures[peer] = (statistics.median(values), min(values), max(values))
+
+    def ratio(self, peer):
+        """Ours to a peer's: above 1 ours is better."""
+        ours, theirs = self.figures.get(OURS), self.figures.get(peer)
+        if ours is None or theirs is None or not ours[0] or not theirs[0]:
+            return None
+        ratio = ours[0] / theirs[0]
+        return ratio if self.unit in MORE_IS_BETTER else 1 / ratio
+
+
+def rows(run):
+    found = {}
+    for sample in run.samples:
+        key = (sample["line"], sample["case"])
+        row = found.setdefault(key, Row(*key, sample["unit"]))
+        value = sample["best"] if run.options.best and "best" in sample else sample["value"]
+        row.add(sample["peer"], _placed(sample), value)
+    for row in found.values():
+        row.settle()
+    order = list(dict.fromkeys(line for line, _ in found))
+    return sorted(found.values(), key=lambda row: order.index(row.line))
+
+
+def _number(value):
+    return f"{value:.0f}" if value >= 100 else f"{value:.2f}"
+
+
+def _cell(figure):
+    if figure is None:
+        return "-"
+    median, low, high = figure
+    text = _number(median)
+    return text if low == high else f"{text} ({_number(low)} to {_number(high)})"
+
+
+def _peers(of):
+    names = [OURS, *PEERS]
+    names += sorted({peer for row in of for peer in row.figures} - set(names))
+    return [name for name in names if any(name in row.figures for row in of)]
+
+
+def tables(run):
+    """(line, unit, head, rows of text) of each line."""
+    all_rows = rows(run)
+    for line in dict.fromkeys(row.line for row in all_rows):
+        of = [row for row in all_rows if row.line == line]
+        names = _peers(of)
+        ratios = [peer for peer in PEERS if any(row.ratio(peer) for row in of)]
+        head = ["", "cores", *names, *(f"weir : {peer}" for peer in ratios)]
+        body = []
+        for row in of:
+            cells = [_cell(row.figures.get(name)) for name in names]
+            cells += [f"{row.ratio(peer):.2f}" if row.ratio(peer) else "-" for peer in ratios]
+            body.append([row.case, row.place, *cells])
+        yield line, of[0].unit, head, body
+
+
+def _distances(run):
+    seen = [s["distance_ns"] for s in run.samples if s["distance_ns"]]
+    return f"{min(seen):.0f} to {max(seen):.0f} ns" if seen else "not measured"
+
+
+def _sleeping(run):
+    """Throughput of a weir that may sleep to that of one that never does."""
+    for row in rows(run):
+        if row.line == "loopback" and "weir, never asleep" in row.figures and OURS in row.figures:
+            return row.figures[OURS][0] / row.figures["weir, never asleep"][0]
+    return None
+
+
+def show(run):
+    for line, unit, head, body in tables(run):
+        widths = [max(len(r[i]) for r in [head, *body]) for i in range(len(head))]
+        print(f"\n{line} ({unit})")
+        for cells in [head, *body]:
+            print("  ".join(cell.ljust(w) if i == 0 else cell.rjust(w)
+                            for i, (cell, w) in enumerate(zip(cells, widths))))
+    if _sleeping(run):
+        print(f"\nthroughput, may sleep : never asleep {_sleeping(run):.3f}")
+    about = run.about
+    print(f"\ncores {_distances(run)} apart; load {about['load']:.1f} at the start; "
+          f"{about['seconds_taken']} s")
+    for failure in about["failures"]:
+        print(f"FAILED: {failure}")
+
+
+def charts(run, out):
+    """SVG files by gnuplot, one for each of CHARTS that was measured: their names."""
+    made = []
+    all_rows = rows(run)
+    for line, (name, title, label, logarithmic) in CHARTS.items():
+        of = [row for row in all_rows if row.line == line]
+        if not of:
+            continue
+        names = _peers(of)
+        path = f"{out}-{name}.svg"
+        lines = [
+            f'set terminal svg size {max(640, 130 * len(of))},360 font "sans-serif,12" '
+            'background "white"',
+            f'set output "{path}"', f'set title "{title}"', f'set ylabel "{label}"',
+            'set style data histograms', 'set style histogram clustered gap 1',
+            'set style fill solid 0.9', 'set boxwidth 0.9', 'set grid ytics', 'set key outside',
+            'set logscale y' if logarithmic else 'set yrange [0:*]', '$data << EOD',
+            "case " + " ".join(f'"{n}"' for n in names)]
+        for row in of:
+            cells = [f"{row.figures[n][0]:g}" if n in row.figures else "?" for n in names]
+            lines.append(f'"{row.case}" ' + " ".join(cells))
+        lines += ["EOD", 'set datafile missing "?"', "plot " + ", ".join(
+            f'$data using {i + 2}:xtic(1) title "{n}"' for i, n in enumerate(names))]
+        try:
+            subprocess.run(["gnuplot"], input="\n".join(lines), text=True, check=True, timeout=60)
+        except (OSError, subprocess.SubprocessError) as error:
+            run.say(f"no chart {path}: {error}")
+            continue
+        made.append((name, title, path))
+    return made
+
+
+def _block(run, made):
+    about = run.about
+    yield BEGIN
+    yield (f"`{' '.join(about['command'])}`, {about['time'][:10]}, commit {about['commit']}: "
+           f"{about['cpu']}, {about['cores']} cores, kernel {about['kernel']}, DPDK "
+           f"{about['dpdk']}, Open vSwitch {about['ovs']}; the cores {_distances(run)} apart; "
+           f"load {about['load']:.1f} at the start; {about['seconds_taken']} s. "
+           f"Medians, and in brackets the lowest and the highest; ratios above 1: weir is ahead. "
+           f"*Cores* near: closer than {FAR_NS} ns.")
+    for line, unit, head, body in tables(run):
+        yield ""
+        yield f"**{line[0].upper()}{line[1:]}**, {unit}:"
+        yield ""
+        yield "| " + " | ".join(head) + " |"
+        yield "|" + " --- |" * len(head)
+        for cells in body:
+            yield "| " + " | ".join(cells) + " |"
+    if _sleeping(run):
+        yield ""
+        yield ("Throughput of a weir that may sleep, to that of one that never does: "
+               f"{_sleeping(run):.3f}.")
+    behind = [f"{row.line}, {row.case}: {row.ratio(peer):.2f} of {peer}"
+              for row in rows(run) for peer in PEERS
+              if row.ratio(peer) is not None and row.ratio(peer) < 0.97]
+    yield ""
+    yield "Behind: " + ("; ".join(behind) if behind else "nowhere, to within 3 %") + "."
+    for failure in about["failures"]:
+        yield f"Not measured: {failure}."
+    for _, title, path in made:
+        yield ""
+        yield f"![{title}]({os.path.basename(path)})"
+    yield END
+
+
+def write_docs(run, docs):
+    """The figures into the page, between its marks, and the charts beside it."""
+    page = os.path.join(docs, "performance.md")
+    with open(page, encoding="utf-8") as file:
+        text = file.read()
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise SystemExit(f"{page}: the lines '{BEGIN}' and '{END}' are needed, once each")
+    made = charts(run, os.path.join(docs, "performance"))
+    block = "\n".join(_block(run, made))
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    with open(page, "w", encoding="utf-8") as file:
+        file.write(before + block + after)
+    run.say(f"written: {page}")
