@@ -175,7 +175,7 @@ def idle(run, peer):
 def memory(run, peer):
     def measure(_):
         port = IdleGuests(2, "--path=one-way")
-        time.sleep(1)
+        time.sleep(4)  # pools are made some time after a guest connects
         seen = [("2 guests, before the first frame", peers.own_megabytes(peer.pid, port.popen.pid))]
         port.type("start")
         time.sleep(3)
