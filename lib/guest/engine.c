@@ -254,10 +254,10 @@ engine_take(struct weir_pair *pair)
 		n = 1;
 	else
 		n = weir_vring_tx_take(ring, pair->segments, PAIR_TX_SEGMENTS, PAIR_BURST);
-	if (n == 0) {
-		engine_check(pair, WEIR_PAIR_WAKE_TX);
+	/* Whatever was taken before: who has to give it back may never do so. */
+	engine_check(pair, WEIR_PAIR_WAKE_TX);
+	if (n == 0)
 		return;
-	}
 	for (i = 0; i < n; i++, head += head->n_segments)
 		bytes += head->frame_len;
 	pair->seg_first = 0;
@@ -374,15 +374,21 @@ pair_of(struct weir_access *access)
 	return container_of(access, struct weir_pair, access);
 }
 
-/** The rx ring, or NULL while the guest does not want frames. */
+/** The rx ring, or NULL while the guest does not want frames, or broke it. */
 static struct weir_vring *
 rx_ring(struct weir_access *access)
 {
 	struct weir_pair *pair = pair_of(access);
+	struct weir_vring *ring = pair->ring[WEIR_PAIR_WAKE_RX];
 
-	if (unlikely(!atomic_load_explicit(&pair->rx_enabled, memory_order_relaxed)))
+	if (unlikely(ring == NULL ||
+		     !atomic_load_explicit(&pair->rx_enabled, memory_order_relaxed)))
 		return NULL;
-	return pair->ring[WEIR_PAIR_WAKE_RX];
+	if (likely(weir_vring_error(ring) == WEIR_VRING_OK))
+		return ring;
+	/* Nothing gets into it, so nothing is delivered either: here is where it shows. */
+	engine_check(pair, WEIR_PAIR_WAKE_RX);
+	return NULL;
 }
 
 static uint32_t
