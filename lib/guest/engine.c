@@ -227,16 +227,13 @@ engine_check(struct weir_pair *pair, enum weir_pair_wake ring)
 		pair->broken = weir_vring_error_text(error);
 }
 
-/** Tell the guest, if it wants to hear. The descriptor does not block, see kick.c. */
+/** Tell the guest, if it wants to hear. */
 static void
 engine_call(struct weir_pair *pair, enum weir_pair_wake ring)
 {
-	const uint64_t one = 1;
-
 	if (!weir_vring_should_notify(pair->ring[ring]) || pair->call_fd[ring] < 0)
 		return;
-	/* EAGAIN: its counter is full, so it has been told already. */
-	if (write(pair->call_fd[ring], &one, sizeof(one)) == sizeof(one))
+	if (call_write(pair, ring))
 		weir_count(&pair->stats.calls, 1);
 }
 

@@ -132,6 +132,9 @@ set_waiting(struct weir_guest *guest)
 static void
 set_failed(struct weir_guest *guest)
 {
+	/* Tried again with every message: said once. */
+	if (guest->state == GUEST_FAILED && strcmp(guest->reason, weir_error_text()) == 0)
+		return;
 	guest_set_state(guest, GUEST_FAILED, "%s", weir_error_text());
 	WEIR_LOG(guest, ERR, "guest %s: not up: %s", guest->object.name, weir_error_text());
 }
@@ -181,10 +184,15 @@ static enum rte_vhost_msg_result
 on_message_before(int vid, void *msg)
 {
 	struct weir_guest *guest = guest_lock_own(vid);
+	const struct message *message = msg;
 
 	if (guest == NULL)
 		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
-	if (guest_is_up(guest) && message_changes(guest, msg)) {
+	/* The library translates and reads rings before we know of them. */
+	fault_suspect_guest(guest);
+	if (message->request == MESSAGE_SET_MEM_TABLE)
+		guest->fault.happened = false;
+	if (guest->path == &engine_path && guest_is_up(guest) && message_changes(guest, message)) {
 		session_down(guest);
 		guest->paused = true;
 	}
@@ -199,13 +207,20 @@ on_message_after(int vid, void *msg)
 	struct weir_guest *guest = guest_lock_own(vid);
 	const struct message *message = msg;
 
+	fault_suspect_guest(NULL);
 	if (guest == NULL)
 		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+	if (guest->path == &library_path && guest_is_up(guest) &&
+	    message->request == MESSAGE_SET_LOG_BASE) {
+		fault_forget(guest);
+		fault_find_ranges(guest);
+		fault_watch(guest);
+	}
 	if (guest->paused && session_up(guest) != 0)
 		set_failed(guest);
 	guest->paused = false;
-	if (guest_is_up(guest) && message->request == MESSAGE_SEND_RARP &&
-	    message->size >= sizeof(message->mac))
+	if (guest->path == &engine_path && guest_is_up(guest) &&
+	    message->request == MESSAGE_SEND_RARP && message->size >= sizeof(message->mac))
 		session_announce(guest, message->mac);
 	guest_unlock(guest);
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
@@ -229,9 +244,9 @@ connect_front_end(struct weir_guest *guest, int vid)
 			 guest->object.name, guest->socket);
 		return -1;
 	}
-	if (guest->path == &engine_path &&
-	    rte_vhost_extern_callback_register(vid, &message_ops, NULL) != 0)
+	if (rte_vhost_extern_callback_register(vid, &message_ops, NULL) != 0)
 		return -1;
+	guest->fault.happened = false;
 	guest->vid = vid;
 	/* Without multiqueue nobody tells that the first pair is enabled. */
 	for (i = 0; i < WEIR_QUEUES_MAX; i++)
@@ -310,6 +325,8 @@ on_destroy_connection(int vid)
 {
 	struct weir_guest *guest = guest_lock_own(vid);
 
+	/* A message that failed has no end. */
+	fault_suspect_guest(NULL);
 	if (guest == NULL)
 		return;
 	guest->vid = -1;

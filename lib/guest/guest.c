@@ -428,6 +428,8 @@ weir_guest_start(struct weir_guest *guest)
 {
 	int rc = socket_check(guest->socket, guest->client);
 
+	fault_catch();
+	call_catch();
 	if (rc == 0)
 		rc = front_end_start(guest);
 	if (rc != 0)
@@ -462,6 +464,7 @@ weir_guest_clear_stats(struct weir_guest *guest)
 void
 weir_guest_tend(struct weir_guest *guest)
 {
+	call_tend(guest);
 	session_tend(guest);
 }
 

@@ -13,6 +13,8 @@
  *   engine.c     rings by our own engine, one copy; and the buffer access over them
  *   library.c    rings by the library's burst calls, and the buffer access over them
  *   kick.c       the descriptors that guest and back-end wake each other by
+ *   call.c       calling the guest, and getting back who waits in it
+ *   fault.c      guest memory that is not there: SIGBUS
  *   rarp.c       the announcement after a live migration
  *   capture.c    what captures see of a pair
  *   socket.c     is the socket path usable, stale or in use
@@ -131,6 +133,10 @@ struct weir_pair {
 	_Atomic bool ignored[WEIR_PAIR_WAKE_ENDPOINT];
 	int kick_fd[WEIR_PAIR_WAKE_ENDPOINT]; /* our own copies, the vhost thread's; -1 */
 
+	/* Written by the lcore, read by the control side: see call.c. */
+	_Atomic uint32_t call_turn; /* odd: it may be writing a call descriptor */
+	_Atomic int caller;	    /* its thread */
+
 	/* The engine's, changed by the control side while the lcore has let go. */
 	struct weir_vring *ring[WEIR_PAIR_WAKE_ENDPOINT]; /* by WEIR_PAIR_WAKE_*; NULL: not ready */
 	int call_fd[WEIR_PAIR_WAKE_ENDPOINT];		  /* our own copies; -1 */
@@ -183,6 +189,19 @@ struct lcore_wish {
 	int numa_node; /* of the memory, then; SOCKET_ID_ANY: wherever it is */
 };
 
+/* Why the pairs of a guest whose memory is gone are not polled. */
+#define FAULT_TEXT "its memory is gone: the front-end truncated the file behind it"
+
+/** What the front-end has mapped here: memory, and the log of a migration. */
+struct guest_fault {
+	struct fault_range {
+		uintptr_t start;
+		size_t size;
+	} ranges[WEIR_VRING_REGIONS_MAX + 1];
+	uint32_t n_ranges;
+	_Atomic bool happened;
+};
+
 struct weir_guest {
 	struct weir_object object;
 	struct weir_scheduler *scheduler;
@@ -226,6 +245,12 @@ struct weir_guest {
 	struct weir_vring_log log;
 	struct weir_queue *queues[WEIR_QUEUES_MAX];
 	struct weir_capture_point points[WEIR_QUEUES_MAX]; /* of the pairs, up or not */
+
+	struct guest_fault fault; /* its ranges: while up */
+
+	/* Sessions that held an lcore in a call, and the time before the next: see call.c. */
+	unsigned int n_held;
+	_Atomic int64_t refused_until; /* seconds, CLOCK_MONOTONIC */
 };
 
 extern struct weir_class guest_class;
@@ -287,6 +312,25 @@ void kick_forget(struct weir_pair *pair);
 void kick_watch(struct weir_pair *pair);
 void kick_unwatch(struct weir_pair *pair);
 void kick_tend(struct weir_pair *pair);
+
+/* call.c */
+void call_catch(void);
+bool call_write(struct weir_pair *pair, enum weir_pair_wake ring);
+void call_tend(struct weir_guest *guest);
+int call_check_refused(const struct weir_guest *guest);
+/** The lcore, around what may write a call descriptor. */
+void call_begin(struct weir_pair *pair);
+void call_end(struct weir_pair *pair);
+
+/* fault.c */
+/** Handle SIGBUS, from now on. */
+void fault_catch(void);
+/** The calling thread works on this guest's memory, if it is nobody else's; NULL: on no one's. */
+void fault_suspect_guest(struct weir_guest *guest);
+void fault_find_ranges(struct weir_guest *guest);
+/** Between watch and forget neither the ranges change nor a pair goes that is to be told. */
+void fault_watch(struct weir_guest *guest);
+void fault_forget(struct weir_guest *guest);
 
 /* rarp.c */
 void rarp_ask(struct weir_pair *pair, const uint8_t *mac);

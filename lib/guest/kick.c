@@ -7,9 +7,8 @@
  * replaces its as the front-end sends new ones. Anything but an eventfd is not
  * listened to; the lcore then looks for itself every now and then.
  *
- * Call (us to guest): the library writes it from the poll lcore. A write to an
- * eventfd waits only when its counter is full, and not at all once it is
- * non-blocking.
+ * Call (us to guest): written from the poll lcore. A write to an eventfd waits only when
+ * its counter is full, and not at all while it is non-blocking; call.c has the rest.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -80,7 +80,9 @@ library_take(struct weir_pair *pair)
 
 	if (unlikely(limit == 0))
 		return;
+	call_begin(pair);
 	n = rte_vhost_dequeue_burst(pair->vid, pair->tx_vring, pair->tx_pool, frames, limit);
+	call_end(pair);
 	for (i = 0; i < n; i++) {
 		uint16_t id = pair->free_ids[--pair->n_free_ids];
 
@@ -171,6 +173,15 @@ head_never_fits(const struct weir_pair *pair)
 }
 
 static uint16_t
+enqueue(struct weir_pair *pair, struct rte_mbuf **frames, uint16_t n)
+{
+	call_begin(pair);
+	n = rte_vhost_enqueue_burst(pair->vid, pair->rx_vring, frames, n);
+	call_end(pair);
+	return n;
+}
+
+static uint16_t
 library_deliver(struct weir_pair *pair, const uint16_t *ids, uint16_t n)
 {
 	struct rte_mbuf *frames[PAIR_BURST];
@@ -187,13 +198,12 @@ library_deliver(struct weir_pair *pair, const uint16_t *ids, uint16_t n)
 			taken++;
 		return taken;
 	}
-	n_taken = rte_vhost_enqueue_burst(pair->vid, pair->rx_vring, frames, n_frames);
+	n_taken = enqueue(pair, frames, n_frames);
 	if (unlikely(n_taken == 0) && ++pair->rx_stalls >= STALLS_BEFORE_LOOK) {
 		pair->rx_stalls = 0;
 		/* Looked at again after the look, or it may have been posted in between. */
 		if (head_never_fits(pair)) {
-			n_taken = rte_vhost_enqueue_burst(pair->vid, pair->rx_vring, frames,
-							  n_frames);
+			n_taken = enqueue(pair, frames, n_frames);
 			if (n_taken == 0) {
 				rte_pktmbuf_free(frames[0]);
 				pair->rx_frame[ids[0]] = NULL;

@@ -275,15 +275,21 @@ session_leave(struct weir_guest *guest)
 		guest->pairs[i]->path->let_go(guest->pairs[i]);
 }
 
-int
-session_up(struct weir_guest *guest)
+static int
+session_make(struct weir_guest *guest)
 {
 	uint16_t i;
 	int rc;
 
+	rc = call_check_refused(guest);
+	if (rc != 0)
+		return rc;
 	rte_vhost_get_negotiated_features(guest->vid, &guest->features);
 	guest->numa_node = numa_of_guest(guest->vid);
+	fault_find_ranges(guest);
 	rc = follow_memory(guest);
+	if (rc == 0 && guest->fault.happened)
+		rc = weir_error(EFAULT, FAULT_TEXT);
 	if (rc == 0 && guest->path == &engine_path)
 		rc = engine_memory(guest);
 	if (rc != 0)
@@ -299,9 +305,11 @@ session_up(struct weir_guest *guest)
 	rc = up_pairs(guest);
 	if (rc != 0)
 		return rc;
+	fault_watch(guest);
 	rc = session_join(guest);
 	if (rc != 0) {
 		down_pairs(guest, guest->n_pairs);
+		fault_forget(guest);
 		return rc;
 	}
 	for (i = 0; i < guest->n_pairs; i++) {
@@ -309,6 +317,18 @@ session_up(struct weir_guest *guest)
 		kick_refresh(guest->pairs[i], WEIR_PAIR_WAKE_RX);
 	}
 	return 0;
+}
+
+int
+session_up(struct weir_guest *guest)
+{
+	int rc;
+
+	/* Its memory is looked at before it is watched. */
+	fault_suspect_guest(guest);
+	rc = session_make(guest);
+	fault_suspect_guest(NULL);
+	return rc;
 }
 
 void
@@ -320,6 +340,7 @@ session_down(struct weir_guest *guest)
 		kick_forget(guest->pairs[i]);
 	session_leave(guest);
 	down_pairs(guest, guest->n_pairs);
+	fault_forget(guest);
 }
 
 /** The pairs are without an endpoint, which cannot be helped: the guest is not served. */
@@ -331,6 +352,7 @@ session_fail(struct weir_guest *guest, const char *reason)
 	for (i = 0; i < guest->n_pairs; i++)
 		kick_forget(guest->pairs[i]);
 	down_pairs(guest, guest->n_pairs);
+	fault_forget(guest);
 	guest_set_state(guest, GUEST_FAILED, "%s", reason);
 	WEIR_LOG(guest, ERR, "guest %s: stopped: %s", guest->object.name, reason);
 }
@@ -377,6 +399,8 @@ broken_reason(const struct weir_guest *guest, int *endpoint_error)
 	const char *reason, *found = NULL;
 	uint16_t i;
 
+	if (guest->fault.happened)
+		return FAULT_TEXT;
 	for (i = 0; i < guest->n_pairs; i++) {
 		/* Acquire: the error beside it. Partner: the lcore's release. */
 		reason = atomic_load_explicit(&guest->pairs[i]->broken, memory_order_acquire);
@@ -411,7 +435,10 @@ session_tend(struct weir_guest *guest)
 	int endpoint_error = 0;
 	uint16_t i;
 
-	pthread_mutex_lock(&guest->session);
+	/* The vhost thread has it, and may be waiting for an lcore that another guest holds:
+	 * whoever tends that one must not wait too. */
+	if (pthread_mutex_trylock(&guest->session) != 0)
+		return;
 	if (guest_is_up(guest)) {
 		for (i = 0; i < guest->n_pairs; i++)
 			kick_tend(guest->pairs[i]);

@@ -91,7 +91,9 @@ struct weir_guest *weir_guest_create(const char *keys, struct weir_scheduler *sc
 				     struct weir_budget *host);
 
 /**
- * Serve the socket. A stale socket file is taken over, a live one is not.
+ * Serve the socket. Handles SIGBUS and SIGURG from the first time on: the one comes of
+ * memory that a front-end has truncated, and goes to whom it went before when it does
+ * not; the other ends a call that blocks. A stale socket file is taken over, a live one is not.
  *
  * @return 0, or negative errno with weir_error_text(): EADDRINUSE, EACCES, ENOENT...
  */
@@ -172,6 +174,17 @@ int weir_pair_numa_node(const struct weir_pair *pair);
  *   Frames moved; 0 when there was nothing to do.
  */
 unsigned int weir_pair_poll(struct weir_pair *pair);
+
+/**
+ * If the pair's lcore has been waiting in a call of the guest, let it go on; the guest
+ * is not called any more, and weir_guest_tend() ends its session.
+ *
+ * A control thread, while the pair is attached: who waits for an lcore that does not
+ * answer. weir_guest_tend() does it by itself.
+ *
+ * @return Whether that was so. Takes 6 ms then.
+ */
+bool weir_pair_free_lcore(struct weir_pair *pair);
 
 /** How a pair can be left alone. */
 enum weir_pair_sleep {

@@ -159,6 +159,16 @@ poller_loop(void *arg)
 
 /* The mailbox. */
 
+/** A guest may hold the lcore, which then changes nothing of this. */
+static void
+poller_free(struct weir_poller *poller)
+{
+	unsigned int i;
+
+	for (i = 0; i < poller->n_pairs; i++)
+		weir_pair_free_lcore(poller->pairs[i]);
+}
+
 static void
 poller_run(struct weir_target *target, void (*fn)(void *arg), void *arg)
 {
@@ -175,7 +185,9 @@ poller_run(struct weir_target *target, void (*fn)(void *arg), void *arg)
 	/* Waits in steps, so that answering costs the lcore no system call. */
 	while (atomic_load_explicit(&poller->asked, memory_order_acquire)) {
 		nanosleep(&step, NULL);
-		if (++steps == 20000)
+		if (++steps % 1000 == 0) /* some 80 ms */
+			poller_free(poller);
+		if (steps == 20000)
 			WEIR_LOG(poller, WARNING, "lcore %u has not answered for a second",
 				 target->lcore);
 	}

@@ -22,6 +22,7 @@
 #define STALE_MAX 65536
 /** What the kernel takes in one call: UIO_MAXIOV. */
 #define IOV_MAX_ENTRIES 1024
+#define IOV_PAGE 4096
 /** Offload flags the kernel knows. */
 #define VNET_FLAGS (WEIR_OFFLOAD_NEEDS_CSUM | WEIR_OFFLOAD_DATA_VALID)
 
@@ -86,6 +87,26 @@ tap_rx_avail(struct weir_queue *queue, struct weir_access *access, const uint16_
 	weir_rx_ids_post(&tap_queue(queue)->rx, ids, n);
 }
 
+/**
+ * The kernel could not reach what the guest gave us, and said so: then neither can we,
+ * which ends in the hands of whoever owns the memory (lib/guest/fault.c).
+ */
+static void
+iov_touch(const struct iovec *iov, unsigned int n)
+{
+	const uint8_t *byte;
+	unsigned int i;
+	size_t at;
+
+	for (i = 0; i < n; i++) {
+		byte = iov[i].iov_base;
+		for (at = 0; at < iov[i].iov_len; at += IOV_PAGE)
+			(void)*(const volatile uint8_t *)&byte[at];
+		if (iov[i].iov_len > 0)
+			(void)*(const volatile uint8_t *)&byte[iov[i].iov_len - 1];
+	}
+}
+
 enum read_result { READ_FRAME, READ_TRUNCATED, READ_NONE };
 
 /** Read one frame into the buffer @p id. */
@@ -111,6 +132,8 @@ frame_read(struct tap_queue *q, struct weir_access *access, uint16_t id, struct 
 	if (len < WEIR_OFFLOAD_VNET_SIZE) {
 		if (len < 0 && errno == EBADFD)
 			queue_lost(q, n_changes);
+		else if (unlikely(len < 0 && errno == EFAULT))
+			iov_touch(q->iov, n + 1);
 		return READ_NONE;
 	}
 	meta->len = len - WEIR_OFFLOAD_VNET_SIZE;
@@ -167,7 +190,13 @@ frame_write(struct tap_queue *q, const struct weir_tx_segment *head)
 	q->iov[0] = (struct iovec){&offload, WEIR_OFFLOAD_VNET_SIZE};
 	for (i = 0; i < head->n_segments; i++)
 		q->iov[i + 1] = (struct iovec){(void *)(uintptr_t)head[i].addr, head[i].len};
-	return writev(q->fd, q->iov, i + 1) < 0 ? -errno : 0;
+	if (likely(writev(q->fd, q->iov, i + 1) >= 0))
+		return 0;
+	if (unlikely(errno == EFAULT)) {
+		iov_touch(q->iov, i + 1);
+		return -EFAULT;
+	}
+	return -errno;
 }
 
 static uint16_t
