@@ -4,7 +4,7 @@
 import contextlib
 import subprocess
 
-from harness import Guest, Nic, Weir, main, need, tcp
+from harness import Guest, Nic, Skip, Weir, main, need, tcp
 
 TAP = ("--endpoint", "name=up,type=tap,iface=weir0")
 GUEST = "name=g0,socket=/run/weir/g0.sock,endpoint=up"
@@ -44,6 +44,50 @@ def ping_and_tcp_reach_the_host_tap_and_back():
     with _long_frames(weir, "g0", "tx"):
         tcp.guest_to_host(guest, "10.0.0.2")
     subprocess.run(["ping", "-c", "3", "-W", "5", "10.0.0.2"], check=True, capture_output=True)
+
+
+def _transfers_by_tap(io, queues=1):
+    weir = Weir(*TAP[:-1], TAP[-1] + f",io={io}", "--guest", GUEST + f",queues={queues}")
+    _address_of_host()
+    used = weir.endpoint("up")["io"]
+    if used != io and "io_uring is refused" in weir.log():
+        raise Skip(f"io={io}: io_uring is refused here")
+    need(used == io, f"io={io} is asked for, io={used} serves")
+    guest = Guest("g0", Nic("/run/weir/g0.sock", "10.0.0.2/24", queues=queues))
+    if queues > 1:
+        guest.must(f"ethtool -L eth0 combined {queues}")
+    guest.ping("10.0.0.1")
+    with _long_frames(weir, "g0", "rx"):
+        tcp.host_to_guest(guest, "10.0.0.1")
+    with _long_frames(weir, "g0", "tx"):
+        tcp.guest_to_host(guest, "10.0.0.2")
+    stats = weir.endpoint("up")
+    need(stats["tx_dropped_host"] == 0, f"{stats['tx_dropped_host']} frames were dropped")
+
+
+def tcp_by_a_tap_with_a_host_thread():
+    _transfers_by_tap("thread")
+
+
+def tcp_by_a_tap_with_a_kernel_thread():
+    _transfers_by_tap("sqpoll")
+
+
+def tcp_by_a_tap_with_a_host_thread_and_four_pairs():
+    _transfers_by_tap("thread", 4)
+
+
+def tcp_by_a_tap_with_a_kernel_thread_and_four_pairs():
+    _transfers_by_tap("sqpoll", 4)
+
+
+def tcp_by_a_tap_in_another_namespace():
+    subprocess.run(["ip", "netns", "add", "far"], check=True)
+    Weir("--endpoint", "name=up,type=tap,iface=weir%d,netns=far,io=auto", "--guest", GUEST)
+    far = ["ip", "-n", "far"]
+    subprocess.run([*far, "addr", "add", "10.0.0.1/24", "dev", "weir0"], check=True)
+    guest = Guest("g0", Nic("/run/weir/g0.sock", "10.0.0.2/24"))
+    guest.ping("10.0.0.1")
 
 
 def ping_and_tcp_reach_another_guest_by_patch():

@@ -8,7 +8,9 @@
 
 #include "endpoint_env.h"
 #include "host_tap.h"
+#include "weir_error.h"
 #include "weir_frame_host.h"
+#include "weir_uring.h"
 
 #define TAP_IFACE "weir-test0"
 
@@ -29,6 +31,19 @@ static void
 tap_env_close(struct env *env)
 {
 	close(env->socket);
+}
+
+/** The way by io_uring has its test where io_uring is allowed; elsewhere inline serves. */
+static const char *
+sqpoll_missing(void)
+{
+	struct weir_uring *ring = weir_uring_create(
+		&(struct weir_uring_conf){.owner = "test", .entries = 1, .sqpoll_idle_ms = 1});
+
+	if (ring == NULL)
+		return weir_error_text();
+	weir_uring_free(ring);
+	return host_tap_missing();
 }
 
 /** Frames that a program of the host sends on the interface. */
@@ -280,6 +295,18 @@ struct env envs[] = {
 	{.title = "tap",
 	 .keys = "type=tap,name=c,iface=" TAP_IFACE,
 	 .missing = host_tap_missing,
+	 .open = tap_env_open,
+	 .close = tap_env_close,
+	 .feed = tap_feed},
+	{.title = "tap, io=thread",
+	 .keys = "type=tap,name=c,io=thread,iface=" TAP_IFACE,
+	 .missing = host_tap_missing,
+	 .open = tap_env_open,
+	 .close = tap_env_close,
+	 .feed = tap_feed},
+	{.title = "tap, io=sqpoll",
+	 .keys = "type=tap,name=c,io=sqpoll,iface=" TAP_IFACE,
+	 .missing = sqpoll_missing,
 	 .open = tap_env_open,
 	 .close = tap_env_close,
 	 .feed = tap_feed},

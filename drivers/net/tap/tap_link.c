@@ -21,6 +21,17 @@
 #include "tap.h"
 
 #define TUN_DEVICE "/dev/net/tun"
+/** Frames left in the kernel by the guest before, at most: far above a tx queue length. */
+#define STALE_MAX 65536
+
+/** One %d at most, which the kernel makes the first free number. */
+static bool
+template_is_sound(const char *iface)
+{
+	const char *percent = strchr(iface, '%');
+
+	return percent == NULL || (percent[1] == 'd' && strchr(percent + 1, '%') == NULL);
+}
 
 static int
 name_check(const struct tap_link *link, const char *iface)
@@ -33,10 +44,11 @@ name_check(const struct tap_link *link, const char *iface)
 				  "endpoint '%s': iface=%s has %zu characters: an interface's "
 				  "name has %d at most",
 				  link->owner, iface, len, IFNAMSIZ - 1);
-	if (strcmp(iface, ".") == 0 || strcmp(iface, "..") == 0 || strpbrk(iface, "/: \t%") != NULL)
+	if (strcmp(iface, ".") == 0 || strcmp(iface, "..") == 0 ||
+	    strpbrk(iface, "/: \t") != NULL || !template_is_sound(iface))
 		return weir_error(EINVAL,
 				  "endpoint '%s': iface=%s cannot name an interface: leave out "
-				  "'/', ':', '%%' and spaces",
+				  "'/', ':' and spaces, and '%%' but for one %%d",
 				  link->owner, iface);
 	return 0;
 }
@@ -45,41 +57,49 @@ name_check(const struct tap_link *link, const char *iface)
 static int
 device_open(const struct tap_link *link)
 {
-	int fd = open(TUN_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	int own = -1, fd = tap_netns_enter(link, &own), err;
 
+	if (fd < 0)
+		return fd;
+	fd = open(TUN_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	err = errno;
+	tap_netns_leave(own);
 	if (fd >= 0)
 		return fd;
-	switch (errno) {
+	switch (err) {
 	case ENOENT:
 	case ENODEV:
 	case ENXIO:
-		return weir_error(errno,
+		return weir_error(err,
 				  "endpoint '%s': there is no " TUN_DEVICE
 				  ": load the module (modprobe tun), or give the container the "
 				  "device",
 				  link->owner);
 	case EACCES:
 	case EPERM:
-		return weir_error(errno,
+		return weir_error(err,
 				  "endpoint '%s': " TUN_DEVICE
 				  " may not be opened: run as root, or with CAP_NET_ADMIN and "
 				  "access to it",
 				  link->owner);
 	default:
-		return weir_error(errno, "endpoint '%s': cannot open " TUN_DEVICE ": %s",
-				  link->owner, strerror(errno));
+		return weir_error(err, "endpoint '%s': cannot open " TUN_DEVICE ": %s", link->owner,
+				  strerror(err));
 	}
 }
 
 static int
-queue_attach(const struct tap_link *link, int fd)
+queue_attach(struct tap_link *link, int fd)
 {
 	struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
 
 	if (link->multiqueue)
 		request.ifr_flags |= IFF_MULTI_QUEUE;
 	memcpy(request.ifr_name, link->iface, IFNAMSIZ);
-	return ioctl(fd, TUNSETIFF, &request) == 0 ? 0 : -errno;
+	if (ioctl(fd, TUNSETIFF, &request) != 0)
+		return -errno;
+	memcpy(link->iface, request.ifr_name, IFNAMSIZ); /* a template has become a name */
+	return 0;
 }
 
 static int
@@ -120,6 +140,8 @@ has_other_users(const struct tap_link *link)
 	glob_t queues;
 	bool others;
 
+	if (link->netns >= 0)
+		return false; /* our sysfs does not show it */
 	snprintf(pattern, sizeof(pattern), "/sys/class/net/%s/queues/tx-*", link->iface);
 	others = glob(pattern, GLOB_NOSORT, NULL, &queues) == 0 && queues.gl_pathc > 1;
 	globfree(&queues);
@@ -152,22 +174,40 @@ first_queue_attach(struct tap_link *link)
 	return 0;
 }
 
+static int
+control_open(struct tap_link *link)
+{
+	int own = -1, rc = tap_netns_enter(link, &own);
+
+	if (rc != 0)
+		return rc;
+	link->control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	rc = link->control >= 0
+		     ? 0
+		     : weir_error(errno, "endpoint '%s': no socket to set %s up with: %s",
+				  link->owner, link->iface, strerror(errno));
+	tap_netns_leave(own);
+	return rc;
+}
+
 int
-tap_link_open(struct tap_link *link, const char *owner, const char *iface)
+tap_link_open(struct tap_link *link, const char *owner, const char *iface, const char *netns)
 {
 	int rc;
 
-	*link = (struct tap_link){.owner = owner, .control = -1, .fd = -1};
+	*link = (struct tap_link){.owner = owner, .control = -1, .fd = -1, .netns = -1};
 	rc = name_check(link, iface);
 	if (rc != 0)
 		return rc;
 	snprintf(link->iface, sizeof(link->iface), "%s", iface);
-	link->control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (link->control < 0)
-		return weir_error(errno, "endpoint '%s': no socket to set %s up with: %s", owner,
-				  iface, strerror(errno));
-	link->fd = device_open(link);
-	rc = link->fd < 0 ? link->fd : first_queue_attach(link);
+	if (netns != NULL)
+		rc = tap_netns_open(link, netns);
+	if (rc == 0)
+		rc = control_open(link);
+	if (rc == 0)
+		link->fd = rc = device_open(link);
+	if (rc >= 0)
+		rc = first_queue_attach(link);
 	if (rc != 0)
 		tap_link_close(link);
 	return rc;
@@ -180,7 +220,9 @@ tap_link_close(struct tap_link *link)
 		close(link->fd);
 	if (link->control >= 0)
 		close(link->control);
-	link->fd = link->control = -1;
+	if (link->netns >= 0)
+		close(link->netns);
+	link->fd = link->control = link->netns = -1;
 }
 
 int
@@ -210,11 +252,23 @@ link_request(struct tap_link *link, unsigned long code, struct ifreq *request, c
 			  link->owner, link->iface, what, strerror(errno));
 }
 
+static int
+link_ask(const struct tap_link *link, unsigned long code, struct ifreq *request)
+{
+	memcpy(request->ifr_name, link->iface, IFNAMSIZ);
+	return ioctl(link->control, code, request) == 0 ? 0 : -errno;
+}
+
 int
 tap_link_set_mac(struct tap_link *link, const struct rte_ether_addr *addr)
 {
-	struct ifreq request = {.ifr_hwaddr.sa_family = ARPHRD_ETHER};
+	struct ifreq request = {.ifr_flags = 0};
 
+	/* What is so already needs no privilege. */
+	if (link_ask(link, SIOCGIFHWADDR, &request) == 0 &&
+	    memcmp(request.ifr_hwaddr.sa_data, addr->addr_bytes, sizeof(addr->addr_bytes)) == 0)
+		return 0;
+	request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
 	memcpy(request.ifr_hwaddr.sa_data, addr->addr_bytes, sizeof(addr->addr_bytes));
 	return link_request(link, SIOCSIFHWADDR, &request, "this MAC address");
 }
@@ -222,9 +276,12 @@ tap_link_set_mac(struct tap_link *link, const struct rte_ether_addr *addr)
 int
 tap_link_set_mtu(struct tap_link *link, uint16_t mtu)
 {
-	struct ifreq request = {.ifr_mtu = mtu};
+	struct ifreq request = {.ifr_mtu = 0};
 	char what[32];
 
+	if (link_ask(link, SIOCGIFMTU, &request) == 0 && request.ifr_mtu == mtu)
+		return 0;
+	request = (struct ifreq){.ifr_mtu = mtu};
 	snprintf(what, sizeof(what), "an MTU of %u", mtu);
 	return link_request(link, SIOCSIFMTU, &request, what);
 }
@@ -234,8 +291,7 @@ link_flags(const struct tap_link *link)
 {
 	struct ifreq request = {.ifr_flags = 0};
 
-	memcpy(request.ifr_name, link->iface, IFNAMSIZ);
-	return ioctl(link->control, SIOCGIFFLAGS, &request) == 0 ? request.ifr_flags : 0;
+	return link_ask(link, SIOCGIFFLAGS, &request) == 0 ? request.ifr_flags : 0;
 }
 
 int
@@ -243,6 +299,8 @@ tap_link_set_up(struct tap_link *link)
 {
 	struct ifreq request = {.ifr_flags = link_flags(link) | IFF_UP};
 
+	if (tap_link_is_up(link))
+		return 0;
 	return link_request(link, SIOCSIFFLAGS, &request, "the state up");
 }
 
@@ -299,4 +357,27 @@ tap_link_use_queue(int fd, bool use)
 
 	/* Fails where it is so already, or the interface is gone: rx_poll finds out. */
 	ioctl(fd, TUNSETQUEUE, &request);
+}
+
+void
+tap_file_open(struct tap_file *file, int fd, bool multiqueue)
+{
+	uint8_t start[64]; /* less than the header is refused */
+	unsigned int i;
+
+	*file = (struct tap_file){.fd = fd, .multiqueue = multiqueue};
+	for (i = 0; i < STALE_MAX && read(fd, start, sizeof(start)) >= 0; i++)
+		;
+}
+
+void
+tap_file_set_active(struct tap_file *file, bool active)
+{
+	/* Attached before it is in use, counted before it is put aside: see tap_file_lost(). */
+	if (active && file->multiqueue)
+		tap_link_use_queue(file->fd, true);
+	__atomic_store_n(&file->active, active, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&file->n_changes, 1, __ATOMIC_RELEASE);
+	if (!active && file->multiqueue)
+		tap_link_use_queue(file->fd, false);
 }

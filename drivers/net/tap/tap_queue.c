@@ -18,29 +18,16 @@
 
 /** Frames of one rx_poll, so that a busy tap leaves its lcore to other guests. */
 #define RX_BURST 32
-/** Frames left in the kernel by the guest before, at most: far above a tx queue length. */
-#define STALE_MAX 65536
 /** What the kernel takes in one call: UIO_MAXIOV. */
 #define IOV_MAX_ENTRIES 1024
 #define IOV_PAGE 4096
-/** Offload flags the kernel knows. */
-#define VNET_FLAGS (WEIR_OFFLOAD_NEEDS_CSUM | WEIR_OFFLOAD_DATA_VALID)
 
 struct tap_queue {
 	struct weir_queue base;
 	struct weir_rx_ids rx;
-	int fd;
-	bool gone;
-
-	/* Written by set_active(), on any thread. */
-	bool multiqueue;
-	bool active;
-	uint32_t n_changes;
-
+	struct tap_file file;
 	struct iovec iov[IOV_MAX_ENTRIES];
 };
-
-const size_t tap_queue_size = sizeof(struct tap_queue);
 
 static inline struct tap_queue *
 tap_queue(const struct weir_queue *queue)
@@ -48,37 +35,15 @@ tap_queue(const struct weir_queue *queue)
 	return container_of(queue, struct tap_queue, base);
 }
 
-static inline bool
-queue_is_active(const struct tap_queue *q)
-{
-	return __atomic_load_n(&q->active, __ATOMIC_RELAXED);
-}
-
-static inline uint32_t
-queue_n_changes(const struct tap_queue *q)
-{
-	return __atomic_load_n(&q->n_changes, __ATOMIC_ACQUIRE);
-}
-
-/**
- * EBADFD is the answer of a queue that was put aside, and of one whose interface
- * was deleted. It is the latter when nobody has put it aside meanwhile.
- */
-static void
-queue_lost(struct tap_queue *q, uint32_t n_changes)
-{
-	if (queue_is_active(q) && queue_n_changes(q) == n_changes)
-		q->gone = true;
-}
-
 static bool
 tap_poll_ready(struct weir_queue *queue, struct weir_access *access, bool arm)
 {
 	struct tap_queue *q = tap_queue(queue);
-	struct pollfd fd = {.fd = q->fd, .events = POLLIN};
+	struct pollfd fd = {.fd = q->file.fd, .events = POLLIN};
 
 	/* Arming is needless: the descriptor is readable while a frame waits. */
-	return queue_is_active(q) && weir_rx_ids_n_empty(&q->rx) > 0 && poll(&fd, 1, 0) > 0;
+	return tap_file_is_active(&q->file) && weir_rx_ids_n_empty(&q->rx) > 0 &&
+	       poll(&fd, 1, 0) > 0;
 }
 
 static void
@@ -113,7 +78,7 @@ enum read_result { READ_FRAME, READ_TRUNCATED, READ_NONE };
 static enum read_result
 frame_read(struct tap_queue *q, struct weir_access *access, uint16_t id, struct weir_rx_meta *meta)
 {
-	uint32_t n_changes = queue_n_changes(q);
+	uint32_t n_changes = tap_file_n_changes(&q->file);
 	size_t room = 0;
 	unsigned int i, n;
 	uint8_t spill;
@@ -128,16 +93,16 @@ frame_read(struct tap_queue *q, struct weir_access *access, uint16_t id, struct 
 	q->iov[0] = (struct iovec){&meta->offload, WEIR_OFFLOAD_VNET_SIZE};
 	/* The kernel cuts a frame short in silence: a byte behind the room tells. */
 	q->iov[n + 1] = (struct iovec){&spill, sizeof(spill)};
-	len = readv(q->fd, q->iov, n + 2);
+	len = readv(q->file.fd, q->iov, n + 2);
 	if (len < WEIR_OFFLOAD_VNET_SIZE) {
 		if (len < 0 && errno == EBADFD)
-			queue_lost(q, n_changes);
+			tap_file_lost(&q->file, n_changes);
 		else if (unlikely(len < 0 && errno == EFAULT))
 			iov_touch(q->iov, n + 1);
 		return READ_NONE;
 	}
 	meta->len = len - WEIR_OFFLOAD_VNET_SIZE;
-	meta->offload.flags &= VNET_FLAGS;
+	meta->offload.flags &= TAP_VNET_FLAGS;
 	return meta->len > room ? READ_TRUNCATED : READ_FRAME;
 }
 
@@ -151,9 +116,9 @@ tap_rx_poll(struct weir_queue *queue, struct weir_access *access, uint16_t *ids,
 	uint64_t bytes = 0;
 	uint16_t tries = RTE_MIN(n, RX_BURST);
 
-	if (unlikely(q->gone))
+	if (unlikely(q->file.gone))
 		return WEIR_QUEUE_FATAL;
-	if (unlikely(!queue_is_active(q)))
+	if (unlikely(!tap_file_is_active(&q->file)))
 		return 0;
 	for (; tries > 0 && weir_rx_ids_n_empty(&q->rx) > 0; tries--) {
 		uint16_t id = *weir_rx_ids_empty(&q->rx);
@@ -183,14 +148,13 @@ frame_write(struct tap_queue *q, const struct weir_tx_segment *head)
 	struct weir_offload offload = head->offload;
 	uint16_t i;
 
-	/* A tag beside the frame has no place in the header; no guest sends one. */
-	if (unlikely(head->n_segments >= IOV_MAX_ENTRIES || (offload.flags & WEIR_OFFLOAD_VLAN)))
+	if (unlikely(head->n_segments >= IOV_MAX_ENTRIES || !tap_frame_is_sound(head)))
 		return -EINVAL;
-	offload.flags &= VNET_FLAGS;
+	offload.flags &= TAP_VNET_FLAGS;
 	q->iov[0] = (struct iovec){&offload, WEIR_OFFLOAD_VNET_SIZE};
 	for (i = 0; i < head->n_segments; i++)
 		q->iov[i + 1] = (struct iovec){(void *)(uintptr_t)head[i].addr, head[i].len};
-	if (likely(writev(q->fd, q->iov, i + 1) >= 0))
+	if (likely(writev(q->file.fd, q->iov, i + 1) >= 0))
 		return 0;
 	if (unlikely(errno == EFAULT)) {
 		iov_touch(q->iov, i + 1);
@@ -204,24 +168,25 @@ tap_tx_avail(struct weir_queue *queue, struct weir_access *access,
 	     const struct weir_tx_segment *segments, uint16_t n_packets, bool *done)
 {
 	struct tap_queue *q = tap_queue(queue);
-	uint32_t n_changes = queue_n_changes(q);
+	uint32_t n_changes = tap_file_n_changes(&q->file);
 	uint16_t taken, dropped = 0;
 	uint64_t bytes = 0;
 	int rc;
 
 	*done = true;
-	for (taken = 0; taken < n_packets && !q->gone; taken++, segments += segments->n_segments) {
+	for (taken = 0; taken < n_packets && !q->file.gone;
+	     taken++, segments += segments->n_segments) {
 		rc = frame_write(q, segments);
 		if (likely(rc == 0)) {
 			bytes += segments->frame_len;
 			continue;
 		}
 		/* No room now: the guest's ring is where frames wait. */
-		if (rc == -EAGAIN || rc == -EINTR || rc == -ENOBUFS || rc == -ENOMEM)
+		if (tap_write_is_busy(-rc))
 			break;
 		/* EIO: the interface is down. EINVAL: metadata that does not fit the frame. */
 		if (rc == -EBADFD)
-			queue_lost(q, n_changes);
+			tap_file_lost(&q->file, n_changes);
 		dropped++;
 	}
 	weir_count(&queue->stats.tx_packets, taken - dropped);
@@ -234,7 +199,7 @@ tap_tx_avail(struct weir_queue *queue, struct weir_access *access,
 static int
 tap_tx_poll(struct weir_queue *queue, struct weir_access *access, uint16_t *ids, uint16_t n)
 {
-	return tap_queue(queue)->gone ? WEIR_QUEUE_FATAL : 0;
+	return tap_queue(queue)->file.gone ? WEIR_QUEUE_FATAL : 0;
 }
 
 static void
@@ -245,15 +210,7 @@ tap_update_target(struct weir_queue *queue)
 static void
 tap_set_active(struct weir_queue *queue, bool active)
 {
-	struct tap_queue *q = tap_queue(queue);
-
-	/* Attached before it is in use, counted before it is put aside: see queue_lost(). */
-	if (active && q->multiqueue)
-		tap_link_use_queue(q->fd, true);
-	__atomic_store_n(&q->active, active, __ATOMIC_RELAXED);
-	__atomic_add_fetch(&q->n_changes, 1, __ATOMIC_RELEASE);
-	if (!active && q->multiqueue)
-		tap_link_use_queue(q->fd, false);
+	tap_file_set_active(&tap_queue(queue)->file, active);
 }
 
 static void
@@ -261,11 +218,11 @@ tap_queue_inspect(const struct weir_queue *queue, struct rte_tel_data *dict)
 {
 	const struct tap_queue *q = tap_queue(queue);
 
-	rte_tel_data_add_dict_int(dict, "fd", q->fd);
-	rte_tel_data_add_dict_string(dict, "active", queue_is_active(q) ? "yes" : "no");
+	rte_tel_data_add_dict_int(dict, "fd", q->file.fd);
+	rte_tel_data_add_dict_string(dict, "active", tap_file_is_active(&q->file) ? "yes" : "no");
 }
 
-const struct weir_queue_ops tap_queue_ops = {
+static const struct weir_queue_ops tap_queue_ops = {
 	.poll_ready = tap_poll_ready,
 	.rx_avail = tap_rx_avail,
 	.rx_poll = tap_rx_poll,
@@ -276,26 +233,28 @@ const struct weir_queue_ops tap_queue_ops = {
 	.inspect = tap_queue_inspect,
 };
 
-int
-tap_queue_open(struct weir_queue *queue, int fd, bool multiqueue)
+static int
+tap_queue_open(struct weir_queue *queue, const struct tap_queue_conf *conf)
 {
 	struct tap_queue *q = tap_queue(queue);
-	unsigned int i;
-	uint8_t start[64]; /* less than the header is refused */
 
 	if (weir_rx_ids_init(&q->rx) != 0)
-		return weir_error(ENOMEM, "a tap queue finds no memory");
-	q->fd = fd;
-	q->multiqueue = multiqueue;
-	queue->wake_fd = fd;
-	/* What came for the guest before is not for this one. */
-	for (i = 0; i < STALE_MAX && read(fd, start, sizeof(start)) >= 0; i++)
-		;
+		return weir_error(ENOMEM, "%s: no memory for its queues", conf->owner);
+	tap_file_open(&q->file, conf->fd, conf->multiqueue);
+	queue->wake_fd = conf->fd;
 	return 0;
 }
 
-void
+static void
 tap_queue_close(struct weir_queue *queue)
 {
 	weir_rx_ids_fini(&tap_queue(queue)->rx);
 }
+
+const struct tap_mode tap_inline = {
+	.name = "inline",
+	.ops = &tap_queue_ops,
+	.queue_size = sizeof(struct tap_queue),
+	.open = tap_queue_open,
+	.close = tap_queue_close,
+};
