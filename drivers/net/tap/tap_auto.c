@@ -15,6 +15,7 @@
 
 #include <rte_cycles.h>
 #include <rte_ether.h>
+#include <rte_lcore.h>
 
 #include "weir_error.h"
 #include "weir_log.h"
@@ -42,6 +43,19 @@ struct trials {
 	struct trial list[3];
 	char error[WEIR_ERROR_TEXTSIZE];
 };
+
+/** Be where a poll lcore is, if there is one, and not where the mode's thread is. */
+static void
+lcore_stand_in(void)
+{
+	unsigned int lcore = rte_get_next_lcore(-1, 1, 0);
+	rte_cpuset_t cpus;
+
+	if (lcore >= RTE_MAX_LCORE)
+		return;
+	cpus = rte_lcore_cpuset(lcore);
+	pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+}
 
 /** Send for a slice; what the lcore did not wait for counts as its cost. */
 static void
@@ -93,6 +107,7 @@ trial_run(struct trial *trial, const char *owner, int fd)
 	};
 	size_t size = RTE_CACHE_LINE_ROUNDUP(trial->mode->queue_size);
 	struct weir_queue *queue = aligned_alloc(RTE_CACHE_LINE_SIZE, size);
+	cpu_set_t before;
 	int rc;
 
 	if (queue == NULL)
@@ -102,7 +117,10 @@ trial_run(struct trial *trial, const char *owner, int fd)
 	rc = trial->mode->open(queue, &conf);
 	if (rc == 0) {
 		queue->ops->set_active(queue, true);
+		pthread_getaffinity_np(pthread_self(), sizeof(before), &before);
+		lcore_stand_in();
 		slice_run(queue, trial);
+		pthread_setaffinity_np(pthread_self(), sizeof(before), &before);
 		trial->mode->close(queue);
 	}
 	free(queue);
@@ -192,7 +210,7 @@ tap_auto(const char *owner)
 		WEIR_LOG(tap, INFO, "%s: io=inline: there is one processor", owner);
 		return &tap_inline;
 	}
-	if (pthread_create(&thread, NULL, trials_main, &trials) != 0)
+	if (rte_ctrl_thread_create(&thread, "weir-tap-auto", NULL, trials_main, &trials) != 0)
 		snprintf(trials.error, sizeof(trials.error), "no thread to measure with");
 	else
 		pthread_join(thread, NULL);

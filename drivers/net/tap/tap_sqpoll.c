@@ -311,13 +311,16 @@ sqpoll_tx_avail(struct weir_queue *queue, struct weir_access *access,
 		const struct weir_tx_segment *segments, uint16_t n_packets, bool *done)
 {
 	struct sqpoll_queue *q = sqpoll_queue(queue);
-	uint16_t taken, dropped = 0;
+	uint16_t taken, dropped = 0, n_wanted = n_packets;
 	uint64_t bytes = 0;
 
 	*done = true;
 	if (q->n_writes > 0)
 		completions_take(q);
-	for (taken = 0; taken < n_packets && !q->file.gone; taken++) {
+	/* When most are on their way, wait for a burst: completions come one by one. */
+	if (weir_uring_available_count(q->small) < BURST)
+		n_wanted = 0;
+	for (taken = 0; taken < n_wanted && !q->file.gone; taken++) {
 		if (unlikely(!tap_frame_is_sound(segments)))
 			dropped++;
 		else if (frame_submit(q, segments))

@@ -40,6 +40,9 @@ pieces_pop(struct thread_queue *q)
 		n = weir_frame_queues_pop(q->fq, WEIR_HOST_TO_GUEST, pieces, BURST);
 		for (i = 0; i < n; i++) {
 			if (pieces[i]->port == PIECE_TX) {
+				/* Its lines are where the thread read them: fetch all at once. */
+				rte_prefetch0_write(piece_note(pieces[i]));
+				rte_prefetch0_write(piece_data(pieces[i]));
 				pieces_add(&q->spare, pieces[i]);
 				continue;
 			}
@@ -233,13 +236,6 @@ thread_tx_avail(struct weir_queue *queue, struct weir_access *access,
 		n_pieces = (segments->frame_len + PIECE_BYTES - 1) / PIECE_BYTES;
 		if (n_pieces > q->spare.n)
 			break;
-		/* Of the next one: the thread has just read it. */
-		if (likely(q->spare.n > n_pieces)) {
-			struct rte_mbuf *next = q->spare.list[q->spare.n - 1 - n_pieces];
-
-			rte_prefetch0_write(piece_note(next));
-			rte_prefetch0_write(piece_data(next));
-		}
 		frame_fill(q, segments, n_pieces, &burst[n++]);
 		bytes += segments->frame_len;
 		if (n == BURST) {
