@@ -150,6 +150,8 @@ backend_remove_guest(struct backend *backend, const char *name)
 	int rc;
 
 	rc = backend_find_guest(backend, name, &guest);
+	if (rc == 0)
+		rc = weir_guest_finish(guest);
 	if (rc != 0)
 		return rc;
 	for (i = 0; backend->guests[i] != guest; i++)

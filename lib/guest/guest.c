@@ -474,6 +474,19 @@ weir_guest_stop(struct weir_guest *guest)
 	front_end_stop(guest);
 }
 
+int
+weir_guest_finish(struct weir_guest *guest)
+{
+	weir_guest_stop(guest);
+	if (guest_pools_free(guest) == 0)
+		return 0;
+	guest_set_state(guest, GUEST_CREATED, "disconnected, but a peer holds frames of it");
+	return weir_error(EBUSY,
+			  "guest '%s' is disconnected, but a peer holds frames of it: remove it "
+			  "again when the peer has taken them, or is removed",
+			  guest->object.name);
+}
+
 void
 weir_guest_free(struct weir_guest *guest)
 {

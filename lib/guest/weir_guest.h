@@ -152,6 +152,17 @@ int weir_guest_swap(struct weir_guest *guest, struct weir_endpoint *endpoint);
  */
 void weir_guest_stop(struct weir_guest *guest);
 
+/**
+ * Stop, and have all frames home, so that nothing is left behind by weir_guest_free().
+ *
+ * A control thread; waits a moment for a peer.
+ *
+ * @return
+ *   0, or -EBUSY with weir_error_text(): a peer that was handed frames over
+ *   (datapath=library) holds them still. The guest is stopped, and stays.
+ */
+int weir_guest_finish(struct weir_guest *guest);
+
 /** Stop and free; accepts NULL. */
 void weir_guest_free(struct weir_guest *guest);
 

@@ -378,6 +378,31 @@ def a_thousand_guests_come_and_go_on_huge_pages():
                                    "--no-shconf", "--huge-unlink", "-m", "32"])
 
 
+def guest_whose_frames_a_peer_holds_is_removed_after_the_peer():
+    weir = Weir("--endpoint", "name=wire,type=patch",
+                *(word for i in range(2) for word in
+                  ("--guest", f"name=g{i},socket=/run/weir/g{i}.sock,endpoint=wire,datapath=library")))
+    pmd = Testpmd("pmd", *(virtio_user(i, f"/run/weir/g{i}.sock") for i in range(2)))
+    pmd.do("set fwd txonly")  # and nobody reads
+    pmd.do("start")
+    seen = [0]
+
+    def stuck():
+        seen.append(weir.guest("g0")["tx_packets"])
+        return seen[-1] == seen[-2] > 0
+
+    wait_for("frames to wait", stuck)
+    said = telemetry("/weir/remove/guest,g0")
+    need("peer" in said and "g0" in telemetry("/weir/guest/list"), f"{said}")
+    need("peer" in weir.guest("g0")["reason"], f"{weir.guest('g0')}")
+    for name in ("g1", "g0"):
+        need(telemetry(f"/weir/remove/guest,{name}") == {"removed": name}, f"{name} is removed")
+    need(telemetry("/weir/budget/list") == ["host"] and telemetry("/weir/pool/list") == [],
+         "nothing is left")
+    need("g0" in telemetry("/weir/add/guest,name=g0,socket=/run/weir/g0.sock,endpoint=wire")["guest"],
+         "its name is free again")
+
+
 def guest_is_swapped_and_moved_while_it_sends():
     weir = Weir(*LOOP, "--endpoint", "name=sink,type=null", *G0, eal=eal_options(lcores=3))
     pmd = Testpmd("pmd", virtio_user(0, "/run/weir/g0.sock"))
