@@ -9,156 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <rte_cycles.h>
-
 #include "harness.h"
-#include "guest.h"
-#include "vhost_guest.h"
-#include "weir_poller.h"
-
-#define PATIENCE_MS 10000
-
-static char dir[] = "/tmp/weir-change-test-XXXXXX";
-static struct weir_pollers *pollers;
-
-/** A guest port and the guest on it. */
-struct place {
-	struct weir_guest *port;
-	struct vhost_guest guest;
-	char socket[64];
-};
-
-static struct place places[2];
-
-static uint64_t
-now_ms(void)
-{
-	return rte_get_timer_cycles() * 1000 / rte_get_timer_hz();
-}
-
-static void
-place_open(unsigned int n, const char *endpoint, const char *more, uint64_t features)
-{
-	struct place *place = &places[n];
-	char keys[256];
-
-	snprintf(place->socket, sizeof(place->socket), "%s/g%u", dir, n);
-	snprintf(keys, sizeof(keys), "name=g%u,socket=%s,endpoint=%s%s", n, place->socket, endpoint,
-		 more);
-	place->port = weir_guest_create(keys, weir_pollers_scheduler(pollers), NULL);
-	if (place->port == NULL)
-		fail_msg("%s", weir_error_text());
-	assert_int_equal(weir_guest_start(place->port), 0);
-	vhost_guest_open(&place->guest, place->socket, n, GUEST_BASIC | features);
-}
-
-static void
-place_close(unsigned int n)
-{
-	if (places[n].port == NULL)
-		return;
-	vhost_guest_close(&places[n].guest);
-	weir_guest_free(places[n].port);
-	places[n].port = NULL;
-}
-
-static enum guest_state
-state_of(struct weir_guest *guest)
-{
-	enum guest_state state;
-
-	pthread_mutex_lock(&guest->lock);
-	state = guest->state;
-	pthread_mutex_unlock(&guest->lock);
-	return state;
-}
-
-static unsigned int
-lcore_of(struct weir_guest *guest)
-{
-	unsigned int lcore;
-
-	pthread_mutex_lock(&guest->lock);
-	lcore = guest->pairs[0]->target->lcore;
-	pthread_mutex_unlock(&guest->lock);
-	return lcore;
-}
-
-static struct pair_stats
-stats_of(struct weir_guest *guest)
-{
-	struct pair_stats stats = {0};
-
-	pthread_mutex_lock(&guest->lock);
-	pair_stats_add(&stats, &guest->pairs[0]->stats);
-	pthread_mutex_unlock(&guest->lock);
-	return stats;
-}
-
-/** The guest goes, and its port is ready for the next. */
-static void
-hang_up(unsigned int n)
-{
-	vhost_guest_close(&places[n].guest);
-	while (state_of(places[n].port) != GUEST_WAITING)
-		usleep(1000);
-}
-
-static void
-wait_past(const uint64_t *counter, uint64_t wanted)
-{
-	uint64_t end = now_ms() + PATIENCE_MS;
-
-	while (vhost_guest_count(counter) < wanted && now_ms() < end)
-		usleep(500);
-	if (vhost_guest_count(counter) < wanted)
-		fail_msg("%lu of %lu after %d ms", vhost_guest_count(counter), wanted, PATIENCE_MS);
-}
-
-static void
-wait_more(const uint64_t *counter, uint64_t more)
-{
-	wait_past(counter, vhost_guest_count(counter) + more);
-}
-
-/** Wait until all that the guest can send is out, and nothing comes back. */
-static void
-wait_until_stuck(struct vhost_guest *guest)
-{
-	uint64_t end = now_ms() + PATIENCE_MS;
-	unsigned int still = 0;
-
-	while (still < 10 && now_ms() < end) {
-		uint64_t out = vhost_guest_count(&guest->sent) - vhost_guest_count(&guest->done);
-
-		still = out == VHOST_GUEST_RING ? still + 1 : 0;
-		usleep(1000);
-	}
-	assert_int_equal(still, 10);
-}
-
-static struct weir_endpoint *
-endpoint(const char *name)
-{
-	struct weir_endpoint *found = weir_endpoint_find(name);
-
-	assert_non_null(found);
-	return found;
-}
-
-/** End sending: all descriptors come back, and what was sent was received by @p to. */
-static void
-settle(struct place *from, struct place *to, bool lossless)
-{
-	vhost_guest_set(&from->guest.sending, false);
-	usleep(2000);
-	wait_past(&from->guest.done, vhost_guest_count(&from->guest.sent));
-	if (lossless) {
-		wait_past(&to->guest.received, vhost_guest_count(&from->guest.sent));
-		assert_int_equal(vhost_guest_count(&to->guest.lost), 0);
-	}
-	assert_int_equal(vhost_guest_count(&to->guest.disorders), 0);
-}
+#include "place.h"
 
 static void
 move_to_and_fro(struct weir_guest *guest, uint64_t features, struct place *to)
@@ -168,9 +20,9 @@ move_to_and_fro(struct weir_guest *guest, uint64_t features, struct place *to)
 	for (i = 0; i < 100; i++) {
 		if (weir_guest_move(guest, 0, 1 + i % 3) != 0)
 			fail_msg("%s", weir_error_text());
-		assert_int_equal(lcore_of(guest), 1 + i % 3);
+		assert_int_equal(place_lcore(guest), 1 + i % 3);
 		if (i % 4 == 0)
-			wait_more(&to->guest.received, 1);
+			place_wait_more(&to->guest.received, 1);
 	}
 }
 
@@ -184,7 +36,7 @@ moved_pair_loses_and_reorders_nothing(void **state)
 		place_open(0, "loop", "", rings[i]);
 		vhost_guest_set(&places[0].guest.sending, true);
 		move_to_and_fro(places[0].port, rings[i], &places[0]);
-		settle(&places[0], &places[0], true);
+		place_settle(&places[0], &places[0], true);
 		place_close(0);
 	}
 }
@@ -198,8 +50,8 @@ moved_pair_of_a_patch_loses_and_reorders_nothing(void **state)
 	vhost_guest_set(&places[1].guest.sending, true);
 	move_to_and_fro(places[0].port, 0, &places[1]);
 	move_to_and_fro(places[1].port, 0, &places[0]);
-	settle(&places[0], &places[1], true);
-	settle(&places[1], &places[0], true);
+	place_settle(&places[0], &places[1], true);
+	place_settle(&places[1], &places[0], true);
 	place_close(0);
 	place_close(1);
 }
@@ -212,11 +64,11 @@ moved_pair_stays_while_its_guest_comes_and_goes(void **state)
 	place_open(0, "loop", "", 0);
 	for (lcore = 1; lcore <= 3; lcore++) {
 		assert_int_equal(weir_guest_move(places[0].port, 0, lcore), 0);
-		hang_up(0);
+		place_hang_up(0);
 		vhost_guest_open(&places[0].guest, places[0].socket, 0, GUEST_BASIC);
 		vhost_guest_set(&places[0].guest.sending, true);
-		wait_more(&places[0].guest.received, 100);
-		assert_int_equal(lcore_of(places[0].port), lcore);
+		place_wait_more(&places[0].guest.received, 100);
+		assert_int_equal(place_lcore(places[0].port), lcore);
 	}
 	place_close(0);
 }
@@ -237,10 +89,10 @@ static void
 library_path_is_not_changed_while_up(void **state)
 {
 	place_open(0, "loop", ",datapath=library", 0);
-	assert_int_equal(state_of(places[0].port), GUEST_UP);
+	assert_int_equal(place_state(places[0].port), GUEST_UP);
 	assert_int_equal(weir_guest_move(places[0].port, 0, 1), -ENOTSUP);
 	assert_non_null(strstr(weir_error_text(), "datapath=engine"));
-	assert_int_equal(weir_guest_swap(places[0].port, endpoint("other")), -ENOTSUP);
+	assert_int_equal(weir_guest_swap(places[0].port, place_endpoint("other")), -ENOTSUP);
 	place_close(0);
 }
 
@@ -252,11 +104,12 @@ swapped_guest_loses_nothing_that_its_endpoints_hold(void **state)
 	place_open(0, "loop", "", 0);
 	vhost_guest_set(&places[0].guest.sending, true);
 	for (i = 0; i < 50; i++) {
-		if (weir_guest_swap(places[0].port, endpoint(i % 2 == 0 ? "other" : "loop")) != 0)
+		if (weir_guest_swap(places[0].port,
+				    place_endpoint(i % 2 == 0 ? "other" : "loop")) != 0)
 			fail_msg("%s", weir_error_text());
-		wait_more(&places[0].guest.received, 10);
+		place_wait_more(&places[0].guest.received, 10);
 	}
-	settle(&places[0], &places[0], true);
+	place_settle(&places[0], &places[0], true);
 	assert_int_equal(places[0].port->n_ups, 1);
 	place_close(0);
 }
@@ -267,21 +120,21 @@ swapped_guest_counts_on(void **state)
 	struct weir_queue_stats loop, other, before;
 	struct pair_stats stats;
 
-	weir_endpoint_stats(endpoint("loop"), &before);
+	weir_endpoint_stats(place_endpoint("loop"), &before);
 	loop = before;
-	weir_endpoint_stats(endpoint("other"), &before);
+	weir_endpoint_stats(place_endpoint("other"), &before);
 	place_open(0, "loop", "", 0);
 	vhost_guest_set(&places[0].guest.sending, true);
-	wait_more(&places[0].guest.received, 1000);
-	assert_int_equal(weir_guest_swap(places[0].port, endpoint("other")), 0);
-	wait_more(&places[0].guest.received, 1000);
-	settle(&places[0], &places[0], true);
-	stats = stats_of(places[0].port);
+	place_wait_more(&places[0].guest.received, 1000);
+	assert_int_equal(weir_guest_swap(places[0].port, place_endpoint("other")), 0);
+	place_wait_more(&places[0].guest.received, 1000);
+	place_settle(&places[0], &places[0], true);
+	stats = place_stats(places[0].port);
 	assert_int_equal(stats.tx_packets, vhost_guest_count(&places[0].guest.sent));
 	other = before;
-	weir_endpoint_stats(endpoint("loop"), &before);
+	weir_endpoint_stats(place_endpoint("loop"), &before);
 	loop.tx_packets = before.tx_packets - loop.tx_packets;
-	weir_endpoint_stats(endpoint("other"), &before);
+	weir_endpoint_stats(place_endpoint("other"), &before);
 	other.tx_packets = before.tx_packets - other.tx_packets;
 	assert_true(loop.tx_packets >= 1000 && other.tx_packets >= 1000);
 	assert_int_equal(loop.tx_packets + other.tx_packets, stats.tx_packets);
@@ -301,17 +154,17 @@ descriptors_that_a_stuck_peer_holds_come_back(void **state)
 	for (i = 0; i < 5; i++) {
 		vhost_guest_set(&places[1].guest.receiving, false);
 		vhost_guest_set(&places[0].guest.sending, true);
-		wait_until_stuck(&places[0].guest);
-		assert_int_equal(weir_guest_swap(places[0].port, endpoint("loop")), 0);
-		wait_more(&places[0].guest.received, 100);
-		settle(&places[0], &places[0], false);
+		place_wait_until_stuck(&places[0].guest);
+		assert_int_equal(weir_guest_swap(places[0].port, place_endpoint("loop")), 0);
+		place_wait_more(&places[0].guest.received, 100);
+		place_settle(&places[0], &places[0], false);
 		vhost_guest_set(&places[1].guest.receiving, true);
-		assert_int_equal(weir_guest_swap(places[0].port, endpoint("wire")), 0);
+		assert_int_equal(weir_guest_swap(places[0].port, place_endpoint("wire")), 0);
 		vhost_guest_set(&places[0].guest.sending, true);
-		wait_more(&places[1].guest.received, 100);
-		settle(&places[0], &places[1], false);
+		place_wait_more(&places[1].guest.received, 100);
+		place_settle(&places[0], &places[1], false);
 	}
-	assert_true(stats_of(places[0].port).tx_dropped_stopped > 0);
+	assert_true(place_stats(places[0].port).tx_dropped_stopped > 0);
 	place_close(0);
 	place_close(1);
 }
@@ -322,15 +175,15 @@ refused_swap_leaves_the_guest_where_it_is(void **state)
 	place_open(0, "loop", "", BIT(VIRTIO_NET_F_CSUM));
 	place_open(1, "one", ",csum=off", 0);
 	vhost_guest_set(&places[0].guest.sending, true);
-	assert_int_equal(weir_guest_swap(places[0].port, endpoint("loop")), -EALREADY);
-	assert_int_equal(weir_guest_swap(places[0].port, endpoint("one")), -EBUSY);
+	assert_int_equal(weir_guest_swap(places[0].port, place_endpoint("loop")), -EALREADY);
+	assert_int_equal(weir_guest_swap(places[0].port, place_endpoint("one")), -EBUSY);
 	assert_non_null(strstr(weir_error_text(), "'g1'"));
 	place_close(1);
-	assert_int_equal(weir_guest_swap(places[0].port, endpoint("one")), -EOPNOTSUPP);
+	assert_int_equal(weir_guest_swap(places[0].port, place_endpoint("one")), -EOPNOTSUPP);
 	assert_non_null(strstr(weir_error_text(), "host_tso4"));
 	assert_string_equal(weir_endpoint_name(places[0].port->endpoint), "loop");
-	wait_more(&places[0].guest.received, 1000);
-	settle(&places[0], &places[0], true);
+	place_wait_more(&places[0].guest.received, 1000);
+	place_settle(&places[0], &places[0], true);
 	place_close(0);
 }
 
@@ -340,14 +193,14 @@ endpoint_that_fails_is_undone(void **state)
 	/* Its frames are shorter than the guest's. */
 	place_open(0, "loop", ",mtu=9000,csum=off", 0);
 	vhost_guest_set(&places[0].guest.sending, true);
-	assert_int_equal(weir_guest_swap(places[0].port, endpoint("one")), -EINVAL);
+	assert_int_equal(weir_guest_swap(places[0].port, place_endpoint("one")), -EINVAL);
 	assert_non_null(strstr(weir_error_text(), "mtu=9000"));
 	assert_string_equal(weir_endpoint_name(places[0].port->endpoint), "loop");
-	wait_more(&places[0].guest.received, 1000);
-	settle(&places[0], &places[0], true);
+	place_wait_more(&places[0].guest.received, 1000);
+	place_settle(&places[0], &places[0], true);
 	/* The place at the other is free again. */
-	assert_int_equal(weir_endpoint_claim(endpoint("one"), "g1"), 0);
-	weir_endpoint_unclaim(endpoint("one"), "g1");
+	assert_int_equal(weir_endpoint_claim(place_endpoint("one"), "g1"), 0);
+	weir_endpoint_unclaim(place_endpoint("one"), "g1");
 	place_close(0);
 }
 
@@ -355,26 +208,47 @@ static void
 guest_that_is_away_comes_back_to_its_new_endpoint(void **state)
 {
 	place_open(0, "loop", "", 0);
-	hang_up(0);
+	place_hang_up(0);
 	/* With nobody there, less may be offered from now on, and more again. */
-	assert_int_equal(weir_guest_swap(places[0].port, endpoint("one")), 0);
+	assert_int_equal(weir_guest_swap(places[0].port, place_endpoint("one")), 0);
 	assert_int_equal(places[0].port->features_offered & BIT(VIRTIO_NET_F_HOST_TSO4), 0);
-	assert_int_equal(weir_guest_swap(places[0].port, endpoint("other")), 0);
+	assert_int_equal(weir_guest_swap(places[0].port, place_endpoint("other")), 0);
 	assert_int_not_equal(places[0].port->features_offered & BIT(VIRTIO_NET_F_HOST_TSO4), 0);
 	vhost_guest_open(&places[0].guest, places[0].socket, 0, GUEST_BASIC);
 	vhost_guest_set(&places[0].guest.sending, true);
-	wait_more(&places[0].guest.received, 100);
+	place_wait_more(&places[0].guest.received, 100);
 	assert_string_equal(weir_endpoint_name(places[0].port->endpoint), "other");
 	place_close(0);
+}
+
+static void
+busy_guests_are_spread_over_the_lcores(void **state)
+{
+	uint64_t end = place_now_ms() + 2 * PLACE_PATIENCE_MS;
+
+	place_open(0, "loop", "", 0);
+	place_open(1, "loop", "", 0);
+	assert_int_equal(weir_guest_move(places[0].port, 0, 2), 0);
+	assert_int_equal(weir_guest_move(places[1].port, 0, 2), 0);
+	vhost_guest_set(&places[0].guest.sending, true);
+	vhost_guest_set(&places[1].guest.sending, true);
+	/* They rest first. */
+	while (place_lcore(places[0].port) == place_lcore(places[1].port) && place_now_ms() < end) {
+		weir_pollers_spread(place_pollers, 500);
+		usleep(20000);
+	}
+	assert_int_not_equal(place_lcore(places[0].port), place_lcore(places[1].port));
+	place_settle(&places[0], &places[0], true);
+	place_settle(&places[1], &places[1], true);
+	place_close(0);
+	place_close(1);
 }
 
 static int
 setup(void **state)
 {
-	harness_eal();
-	pollers = weir_pollers_start(WEIR_POLLER_IDLE_US_DEFAULT);
-	if (mkdtemp(dir) == NULL || pollers == NULL ||
-	    weir_endpoint_create("name=loop,type=loopback") == NULL ||
+	places_open();
+	if (weir_endpoint_create("name=loop,type=loopback") == NULL ||
 	    weir_endpoint_create("name=other,type=loopback") == NULL ||
 	    weir_endpoint_create("name=wire,type=patch") == NULL ||
 	    weir_endpoint_create("name=one,type=frames") == NULL) {
@@ -387,43 +261,11 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	weir_endpoint_free(endpoint("loop"));
-	weir_endpoint_free(endpoint("other"));
-	weir_endpoint_free(endpoint("wire"));
-	weir_endpoint_free(endpoint("one"));
-	weir_pollers_stop(pollers);
-	return rmdir(dir);
-}
-
-static void
-busy_guests_are_spread_over_the_lcores(void **state)
-{
-	uint64_t end = now_ms() + 2 * PATIENCE_MS;
-
-	place_open(0, "loop", "", 0);
-	place_open(1, "loop", "", 0);
-	assert_int_equal(weir_guest_move(places[0].port, 0, 2), 0);
-	assert_int_equal(weir_guest_move(places[1].port, 0, 2), 0);
-	vhost_guest_set(&places[0].guest.sending, true);
-	vhost_guest_set(&places[1].guest.sending, true);
-	/* They rest first. */
-	while (lcore_of(places[0].port) == lcore_of(places[1].port) && now_ms() < end) {
-		weir_pollers_spread(pollers, 500);
-		usleep(20000);
-	}
-	assert_int_not_equal(lcore_of(places[0].port), lcore_of(places[1].port));
-	settle(&places[0], &places[0], true);
-	settle(&places[1], &places[1], true);
-	place_close(0);
-	place_close(1);
-}
-
-/** What a claim that failed has left. */
-static int
-places_close(void **state)
-{
-	place_close(0);
-	place_close(1);
+	weir_endpoint_free(place_endpoint("loop"));
+	weir_endpoint_free(place_endpoint("other"));
+	weir_endpoint_free(place_endpoint("wire"));
+	weir_endpoint_free(place_endpoint("one"));
+	places_end();
 	return 0;
 }
 
