@@ -86,7 +86,8 @@ stack_mine(const struct pool *pool)
 
 	if (unlikely(lcore >= RTE_MAX_LCORE || pool->stack_pid != self_pid))
 		return NULL;
-	return pool->stacks[lcore];
+	/* Acquire: of a stack that a thread before us, of the same lcore id, has made late. */
+	return __atomic_load_n(&pool->stacks[lcore], __ATOMIC_ACQUIRE);
 }
 
 static inline void
