@@ -271,7 +271,7 @@ static void
 rings_open(struct vhost_guest *guest, uint64_t features)
 {
 	uint64_t bytes = RTE_ALIGN_CEIL(driver_bytes(VHOST_GUEST_RING), 4096), at = GUEST_BASE;
-	uint32_t i, token;
+	uint32_t i;
 
 	for (i = 0; i < 2; i++) {
 		driver_init(&guest->rings[i], &guest->guest, features, VHOST_GUEST_RING, i == 0,
@@ -282,6 +282,13 @@ rings_open(struct vhost_guest *guest, uint64_t features)
 		guest->calls[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	}
 	assert_true(at <= guest->guest.end);
+}
+
+static void
+buffers_post(struct vhost_guest *guest)
+{
+	uint32_t token;
+
 	for (token = 0; token < VHOST_GUEST_RING; token++) {
 		struct guest_buf buf = {guest->buffers[0] + token * BUFFER_BYTES, BUFFER_BYTES};
 
@@ -292,28 +299,46 @@ rings_open(struct vhost_guest *guest, uint64_t features)
 }
 
 void
-vhost_guest_open(struct vhost_guest *guest, const char *path, uint16_t number, uint64_t features)
+vhost_guest_connect(struct vhost_guest *guest, const char *path, uint64_t features)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
-	*guest = (struct vhost_guest){.number = number, .receiving = true};
+	*guest = (struct vhost_guest){.fd = -1};
 	memory_open(guest);
 	rings_open(guest, features);
+	if (path == NULL)
+		return;
 	guest->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
 	assert_int_equal(connect(guest->fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	session_start(guest, features);
+}
+
+void
+vhost_guest_open(struct vhost_guest *guest, const char *path, uint16_t number, uint64_t features)
+{
+	vhost_guest_connect(guest, path, features);
+	guest->number = number;
+	guest->receiving = true;
+	buffers_post(guest);
 	assert_int_equal(pthread_create(&guest->thread, NULL, guest_main, guest), 0);
 }
 
 void
 vhost_guest_close(struct vhost_guest *guest)
 {
-	uint32_t i;
-
 	vhost_guest_set(&guest->ends, true);
 	pthread_join(guest->thread, NULL);
-	close(guest->fd);
+	vhost_guest_disconnect(guest);
+}
+
+void
+vhost_guest_disconnect(struct vhost_guest *guest)
+{
+	uint32_t i;
+
+	if (guest->fd >= 0)
+		close(guest->fd);
 	for (i = 0; i < 2; i++) {
 		close(guest->kicks[i]);
 		close(guest->calls[i]);

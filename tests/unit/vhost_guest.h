@@ -38,6 +38,12 @@ struct vhost_guest {
 	uint64_t last[4]; /* number of the last frame, by sender */
 };
 
+/**
+ * Memory and rings, nothing posted, no thread; connected to @p path, or with NULL to
+ * nobody. End it with vhost_guest_disconnect().
+ */
+void vhost_guest_connect(struct vhost_guest *guest, const char *path, uint64_t features);
+void vhost_guest_disconnect(struct vhost_guest *guest);
 /** Connect to @p path and set the rings up; the thread runs from here on. */
 void vhost_guest_open(struct vhost_guest *guest, const char *path, uint16_t number,
 		      uint64_t features);
