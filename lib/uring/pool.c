@@ -53,7 +53,7 @@ pool_new(struct weir_uring *ring, uint32_t n_buffers, uint32_t buffer_bytes)
 void
 pool_delete(struct weir_uring_pool *pool)
 {
-	if (pool->memory != NULL) {
+	if (pool->memory != NULL && !pool->borrowed) {
 		weir_sanitize_free();
 		rte_free(pool->memory);
 	}
@@ -69,6 +69,7 @@ static int
 conf_check(const struct weir_uring *ring, const struct weir_uring_pool_conf *conf, size_t stride)
 {
 	if (conf->buffer_bytes > 0 && conf->n_buffers > 0 &&
+	    (conf->memory == NULL || stride == conf->buffer_bytes) &&
 	    conf->n_buffers <= WEIR_URING_BUFFERS_MAX &&
 	    stride * conf->n_buffers <= REGION_BYTES_MAX)
 		return 0;
@@ -84,7 +85,7 @@ memory_reserve(struct weir_uring_pool *pool, const struct weir_uring_pool_conf *
 	int rc;
 
 	pool->bytes = (uint64_t)pool->stride * pool->n_buffers;
-	if (conf->budget == NULL)
+	if (conf->budget == NULL || conf->memory != NULL)
 		return 0;
 	rc = weir_budget_try_reserve(conf->budget, pool->bytes);
 	if (rc != 0)
@@ -96,15 +97,19 @@ memory_reserve(struct weir_uring_pool *pool, const struct weir_uring_pool_conf *
 }
 
 static int
-memory_make(struct weir_uring_pool *pool, int numa_node)
+memory_make(struct weir_uring_pool *pool, const struct weir_uring_pool_conf *conf)
 {
 	const size_t page = sysconf(_SC_PAGESIZE);
 	uint16_t i;
 
 	pool->unused = calloc(pool->n_buffers, sizeof(*pool->unused));
-	pool->memory = rte_zmalloc_socket("weir_uring", pool->bytes,
-					  pool->stride % page == 0 ? page : RTE_CACHE_LINE_SIZE,
-					  numa_node);
+	pool->borrowed = conf->memory != NULL;
+	pool->memory =
+		pool->borrowed
+			? conf->memory
+			: rte_zmalloc_socket("weir_uring", pool->bytes,
+					     pool->stride % page == 0 ? page : RTE_CACHE_LINE_SIZE,
+					     conf->numa_node);
 	if (pool->unused == NULL || pool->memory == NULL)
 		return weir_error(ENOMEM, "%s: no memory for %u buffers of %u bytes",
 				  pool->ring->owner, pool->n_buffers, pool->buffer_bytes);
@@ -148,7 +153,7 @@ weir_uring_pool_create(struct weir_uring *ring, const struct weir_uring_pool_con
 	pool->stride = stride;
 	rc = memory_reserve(pool, conf);
 	if (rc == 0)
-		rc = memory_make(pool, conf->numa_node);
+		rc = memory_make(pool, conf);
 	if (rc == 0)
 		rc = ring_pool_add(ring, pool);
 	if (rc == 0) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,6 +164,18 @@ weir_uring_free(struct weir_uring *ring)
 	free(ring->done);
 	free(ring);
 	return 0;
+}
+
+int
+weir_uring_helpers_here(struct weir_uring *ring)
+{
+	cpu_set_t cores;
+
+	if (ring->plain)
+		return 0;
+	if (sched_getaffinity(0, sizeof(cores), &cores) != 0)
+		return -errno;
+	return io_uring_register_iowq_aff(&ring->io, sizeof(cores), &cores);
 }
 
 bool

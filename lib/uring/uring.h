@@ -49,7 +49,8 @@ struct slot {
 struct weir_uring_pool {
 	struct weir_uring *ring;
 	struct slot *slots;
-	uint8_t *memory;  /* of the pool's own; NULL of a pool of frames */
+	uint8_t *memory;  /* NULL of a pool of frames */
+	bool borrowed;	  /* the memory is the caller's */
 	size_t stride;	  /* from buffer to buffer */
 	uint16_t *unused; /* free buffers, last in, first out; of a pool of frames none */
 	uint32_t n_unused;

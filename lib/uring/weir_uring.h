@@ -87,6 +87,15 @@ struct weir_uring *weir_uring_create(const struct weir_uring_conf *conf);
  */
 int weir_uring_free(struct weir_uring *ring);
 
+/**
+ * Have the kernel's own threads, which execute what would block, run where the calling
+ * thread may run, and not on any core of the machine. The thread that made the ring,
+ * before its first request.
+ *
+ * @return 0, or negative errno: they run anywhere.
+ */
+int weir_uring_helpers_here(struct weir_uring *ring);
+
 /** Whether requests are plain system calls. */
 bool weir_uring_is_plain(const struct weir_uring *ring);
 
@@ -188,6 +197,11 @@ struct weir_uring_pool_conf {
 	int numa_node;
 	/** NULL: not limited. It outlives the pool. */
 	struct weir_budget *budget;
+	/**
+	 * The buffers, back to back, buffer_bytes a multiple of a cache line: the caller's,
+	 * who has paid for it, and outlives the pool. NULL: memory of the pool's own.
+	 */
+	void *memory;
 };
 
 /**

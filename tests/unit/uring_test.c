@@ -360,6 +360,46 @@ memory_comes_from_the_budget(void **state)
 }
 
 static void
+memory_of_the_caller_is_written_from_and_stays_his(void **state)
+{
+	struct weir_uring_pool_conf conf = {
+		.buffer_bytes = 4096, .n_buffers = 4, .numa_node = SOCKET_ID_ANY};
+	struct uring_env *env = *state;
+	struct weir_uring_pool *pool;
+	uint16_t index, other;
+	void *data;
+
+	conf.memory = aligned_alloc(4096, 4 * 4096);
+	assert_non_null(conf.memory);
+	memset(conf.memory, 'm', 4 * 4096);
+	pool = weir_uring_pool_create(env->ring, &conf);
+	assert_non_null(pool);
+	assert_int_equal(weir_uring_acquire(pool, &index, &data), 0);
+	assert_ptr_equal(data, (char *)conf.memory + index * 4096);
+	assert_true(weir_uring_submit_write_fixed(pool, env->file, index, 0, 4096) >= 0);
+	assert_int_equal(uring_env_wait(env).result, 4096);
+	assert_int_equal(weir_uring_acquire(env->pool, &other, NULL), 0);
+	assert_true(weir_uring_submit_read_fixed(env->pool, env->file, other, 4000, 10) >= 0);
+	assert_int_equal(uring_env_wait(env).result, 10);
+	assert_int_equal(*(const char *)weir_uring_get(env->pool, other), 'm');
+	assert_int_equal(weir_uring_pool_free(pool), 0);
+	/* Buffers lie back to back: they have to be whole cache lines. */
+	conf.buffer_bytes = 4000;
+	assert_null(weir_uring_pool_create(env->ring, &conf));
+	assert_int_equal(rte_errno, EINVAL);
+	memset(conf.memory, 0, 4 * 4096);
+	free(conf.memory);
+}
+
+static void
+helpers_are_kept_on_the_cores_of_the_caller(void **state)
+{
+	struct uring_env *env = *state;
+
+	assert_int_equal(weir_uring_helpers_here(env->ring), 0);
+}
+
+static void
 wrong_words_are_refused(void **state)
 {
 	static const struct weir_uring_pool_conf wrong[] = {
@@ -678,6 +718,8 @@ main(void)
 		CLAIM(freeing_is_refused_while_something_is_left),
 		CLAIM(counters_add_up),
 		CLAIM(memory_comes_from_the_budget),
+		CLAIM(memory_of_the_caller_is_written_from_and_stays_his),
+		CLAIM(helpers_are_kept_on_the_cores_of_the_caller),
 		CLAIM(wrong_words_are_refused),
 		CLAIM(an_unknown_file_is_named),
 		CLAIM(a_ring_is_readable_when_there_is_something_to_reap),
