@@ -189,6 +189,9 @@ backend_open(struct backend *backend, const struct options *options)
 	weir_capture_set_budget(backend->budget);
 	for (i = 0; rc == 0 && i < options->n_captures; i++)
 		rc = weir_capture_start(options->captures[i]);
+	/* Their staging must not be what the guests were promised. */
+	if (rc == 0 && options->n_captures > 0)
+		rc = check_memory(backend->promised_bytes);
 	for (i = 0; rc == 0 && i < backend->n_guests; i++)
 		rc = weir_guest_start(backend->guests[i]);
 	return rc;

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <rte_errno.h>
@@ -36,6 +35,8 @@ capture_info(struct weir_object *object, struct rte_tel_data *dict)
 	rte_tel_data_add_dict_string(dict, "reason", capture->ended);
 	rte_tel_data_add_dict_string(dict, keys->of_endpoint ? "endpoint" : "guest", keys->of);
 	rte_tel_data_add_dict_string(dict, "file", capture->shown_path);
+	rte_tel_data_add_dict_string(dict, "io",
+				     capture->shown_io != NULL ? capture->shown_io : "");
 	rte_tel_data_add_dict_string(dict, "direction", directions[keys->sides]);
 	rte_tel_data_add_dict_string(dict, "filter", keys->filter != NULL ? keys->filter : "");
 	rte_tel_data_add_dict_u64(dict, "snaplen_bytes", keys->snaplen);
@@ -117,54 +118,51 @@ ring_create(uint32_t n, unsigned int flags)
 	return ring;
 }
 
+/** Blocks side by side, of a pool within the host's budget. */
 static int
-staging_reserve(struct capture *capture)
+staging_allocate(struct capture *capture, uint32_t n)
 {
+	const struct weir_bufpool_conf conf = {
+		.buffer_bytes = CAPTURE_BLOCK_BYTES,
+		.limit_bytes = (uint64_t)n * CAPTURE_BLOCK_BYTES,
+		.budget = host_budget,
+		.numa_node = SOCKET_ID_ANY,
+	};
 	char name[WEIR_OBJECT_NAMESIZE];
-	int rc;
 
 	snprintf(name, sizeof(name), "capture.%.23s", capture->keys.name);
-	capture->budget = weir_budget_create(name, host_budget, capture->keys.staging_bytes);
-	if (capture->budget == NULL)
+	capture->staging = weir_bufpool_create(name, &conf);
+	if (capture->staging == NULL)
 		return weir_error(rte_errno, "--capture: %s", weir_error_text());
-	rc = weir_budget_try_reserve(capture->budget, capture->keys.staging_bytes);
-	if (rc != 0) {
-		weir_budget_free(capture->budget);
-		capture->budget = NULL;
-		return weir_error(-rc,
-				  "--capture: staging=%lu bytes do not fit --budget: less "
-				  "staging, or a larger budget",
-				  (unsigned long)capture->keys.staging_bytes);
-	}
-	return 0;
+	capture->memory = weir_bufpool_try_alloc(capture->staging, n);
+	if (capture->memory != NULL)
+		return 0;
+	return weir_error(rte_errno,
+			  "--capture: staging=%lu bytes do not fit %s: less staging, or "
+			  "more of that",
+			  (unsigned long)conf.limit_bytes,
+			  rte_errno == ENOMEM ? "EAL's memory (-m)" : "--budget");
 }
 
 static int
 staging_create(struct capture *capture)
 {
 	uint32_t i, n = capture->keys.staging_bytes / CAPTURE_BLOCK_BYTES;
-	size_t size = (size_t)n * CAPTURE_BLOCK_BYTES;
-	int rc = staging_reserve(capture);
+	int rc = staging_allocate(capture, n);
 
 	if (rc != 0)
 		return rc;
 	capture->empty = ring_create(n, RING_F_SP_ENQ | RING_MANY_DEQ);
 	capture->full = ring_create(n, RING_MANY_ENQ | RING_F_SC_DEQ);
 	capture->blocks = aligned_alloc(RTE_CACHE_LINE_SIZE, n * sizeof(*capture->blocks));
-	capture->memory =
-		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (capture->memory == MAP_FAILED)
-		capture->memory = NULL;
-	if (capture->empty == NULL || capture->full == NULL || capture->blocks == NULL ||
-	    capture->memory == NULL)
-		return weir_error(ENOMEM, "--capture: no memory for staging=%zu", size);
+	if (capture->empty == NULL || capture->full == NULL || capture->blocks == NULL)
+		return weir_error(ENOMEM, "--capture: no memory");
 	/* A page that is touched for the first time would be the lcore's time. */
-	madvise(capture->memory, size, MADV_HUGEPAGE);
-	memset(capture->memory, 0, size);
+	memset(weir_bufs_first(capture->memory), 0, weir_bufs_bytes(capture->memory));
 	memset(capture->blocks, 0, n * sizeof(*capture->blocks));
 	capture->n_blocks = n;
 	for (i = 0; i < n; i++) {
-		capture->blocks[i].data = capture->memory + (size_t)i * CAPTURE_BLOCK_BYTES;
+		capture->blocks[i].data = weir_bufs_at(capture->memory, i);
 		rte_ring_enqueue(capture->empty, &capture->blocks[i]);
 	}
 	return weir_wake_init(&capture->wake, &capture->wake_word, WEIR_WAKE_FENCED);
@@ -175,15 +173,11 @@ staging_free(struct capture *capture)
 {
 	if (capture->wake.word != NULL)
 		weir_wake_fini(&capture->wake);
-	if (capture->memory != NULL)
-		munmap(capture->memory, (size_t)capture->n_blocks * CAPTURE_BLOCK_BYTES);
 	free(capture->blocks);
 	free(capture->full);
 	free(capture->empty);
-	if (capture->budget != NULL) {
-		weir_budget_release(capture->budget, capture->keys.staging_bytes);
-		weir_budget_free(capture->budget);
-	}
+	weir_bufs_free(capture->memory);
+	weir_bufpool_free(capture->staging, WEIR_BUFPOOL_FOREVER);
 }
 
 /* Life. */

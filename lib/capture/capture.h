@@ -11,6 +11,7 @@
  *   tee.c      an lcore copies a frame into the staging
  *   filter.c   libpcap's language to code that runs on a frame
  *   writer.c   the thread that takes full blocks to the file
+ *   disk.c     blocks as registered buffers: several are written at once
  *   file.c     the file: rotation, and a whole end whatever happens
  *   pcapng.c   records
  *   clock.c    time stamps
@@ -26,9 +27,11 @@
 #include <rte_ring.h>
 
 #include "pcapng.h"
+#include "weir_bufpool.h"
 #include "weir_capture.h"
 #include "weir_log.h"
 #include "weir_object.h"
+#include "weir_uring.h"
 #include "weir_wake.h"
 
 WEIR_LOG_DECLARE(capture);
@@ -63,6 +66,7 @@ struct capture_block {
 	uint32_t tail;	   /* bytes of whole records; stored by the tee, read by the writer */
 	uint32_t written;  /* the writer's: of them in the file */
 	uint32_t snapshot; /* the writer's: the tail as it saw it */
+	int32_t result;	   /* the writer's: what its request came to */
 } __rte_cache_aligned;
 
 /* What the words say. */
@@ -84,6 +88,7 @@ struct capture_file {
 	int fd;
 	uint64_t number;       /* of the file, from 1, when they rotate */
 	uint64_t size;	       /* bytes, all of them whole records */
+	uint64_t flying;       /* bytes behind those, of requests */
 	uint32_t n_interfaces; /* that it has heard of */
 	bool has_packets;
 	char path[PATH_MAX + 16];
@@ -93,10 +98,10 @@ struct capture {
 	struct weir_object object;
 	struct capture_keys keys;
 	struct capture_filter *filter; /* or NULL */
-	struct weir_budget *budget;
 
 	/* Staging. */
-	uint8_t *memory;
+	struct weir_bufpool *staging;
+	struct weir_bufs *memory;
 	struct capture_block *blocks;
 	uint32_t n_blocks;
 	struct rte_ring *empty, *full;
@@ -114,11 +119,14 @@ struct capture {
 	uint32_t n_interfaces;
 	char ended[512]; /* why it ended by itself; empty while it runs */
 	char shown_path[PATH_MAX + 16];
+	const char *shown_io; /* how it is written */
 
 	/* The writer's. */
 	pthread_t writer;
 	bool stop; /* atomic: nothing comes any more, end */
 	struct capture_file file;
+	struct weir_uring *ring; /* NULL: there is none, plain system calls serve */
+	struct weir_uring_pool *registered;
 	uint64_t written_bytes, n_writes, n_files;
 };
 
@@ -180,6 +188,17 @@ int capture_file_open(struct capture *capture);
 int capture_file_write(struct capture *capture, const struct capture_interface *interface,
 		       const uint8_t *records, uint32_t len, uint32_t *written);
 void capture_file_close(struct capture *capture);
+
+bool capture_file_submit(struct capture *capture, struct capture_block *block, uint32_t len);
+int capture_file_settle(struct capture *capture, const struct capture_block *block, uint32_t len,
+			uint32_t *written);
+
+/* disk.c; the writer */
+void disk_open(struct capture *capture);
+void disk_close(struct capture *capture);
+bool disk_submit(struct capture *capture, const struct capture_block *block, int fd,
+		 uint64_t offset, uint32_t len);
+void disk_wait(struct capture *capture);
 
 /* clock.c */
 void capture_clock_sync(void);

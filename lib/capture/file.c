@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <rte_branch_prediction.h>
+
 #include "capture.h"
 #include "weir_error.h"
 
@@ -240,6 +242,54 @@ capture_file_open(struct capture *capture)
 	return 0;
 }
 
+static bool
+file_is_full(const struct capture_file *file, uint32_t len)
+{
+	return file->keys->rotate_bytes != 0 && file->has_packets &&
+	       file->size + file->flying + len + file_reserve(file) > file->keys->rotate_bytes;
+}
+
+/**
+ * Have a block written behind those that are on their way. capture_file_settle() for each
+ * of them, in this order, must follow disk_wait().
+ *
+ * @return
+ *   Whether it is on its way; false where something else is to be done before, and
+ *   capture_file_write() does it.
+ */
+bool
+capture_file_submit(struct capture *capture, struct capture_block *block, uint32_t len)
+{
+	struct capture_file *file = &capture->file;
+
+	if (block->interface->id >= file->n_interfaces || file_is_full(file, len) ||
+	    !disk_submit(capture, block, file->fd, file->size + file->flying, len))
+		return false;
+	file->has_packets = true;
+	file->flying += len;
+	return true;
+}
+
+/**
+ * Take note of what a request came to. What it left undone is done once more, by a call
+ * that says why it cannot be.
+ */
+int
+capture_file_settle(struct capture *capture, const struct capture_block *block, uint32_t len,
+		    uint32_t *written)
+{
+	struct capture_file *file = &capture->file;
+	int error = 0;
+
+	file->flying -= len;
+	*written = len;
+	if (likely(block->result == (int32_t)len))
+		file->size += len;
+	else
+		error = file_put(file, block->data, len, file_reserve(file), written);
+	return error != 0 ? file_fail(file, error) : 0;
+}
+
 /**
  * Append records of one interface.
  *
@@ -255,8 +305,7 @@ capture_file_write(struct capture *capture, const struct capture_interface *inte
 	int error = 0;
 
 	*written = 0;
-	if (file->keys->rotate_bytes != 0 && file->has_packets &&
-	    file->size + len + file_reserve(file) > file->keys->rotate_bytes) {
+	if (file_is_full(file, len)) {
 		error = file_rotate(capture);
 		if (error != 0)
 			return error;

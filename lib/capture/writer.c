@@ -40,27 +40,54 @@ writer_end(struct capture *capture)
 	capture_registry_unlock();
 }
 
+/** Of @p len records' bytes of a block @p written are in the file; the others never will. */
+static void
+writer_account(struct capture *capture, struct capture_block *block, uint32_t len, uint32_t written,
+	       int error)
+{
+	weir_count(&capture->written_bytes, written);
+	weir_count(&capture->n_writes, 1);
+	if (error != 0)
+		weir_count(&block->interface->unwritten,
+			   pcapng_count(block->data + block->written + written, len - written));
+	block->written += len;
+	if (error != 0 && capture->ended[0] == '\0')
+		writer_end(capture);
+}
+
 /** Write what a block has up to @p tail; once the capture has ended, count it. */
 static void
 writer_put(struct capture *capture, struct capture_block *block, uint32_t tail)
 {
-	const uint8_t *records = block->data + block->written;
 	uint32_t len = tail - block->written, written = 0;
 	int error = -ECANCELED;
 
 	if (len == 0)
 		return;
-	if (capture->ended[0] == '\0') {
-		error = capture_file_write(capture, block->interface, records, len, &written);
-		weir_count(&capture->written_bytes, written);
-		weir_count(&capture->n_writes, 1);
+	if (capture->ended[0] == '\0')
+		error = capture_file_write(capture, block->interface, block->data + block->written,
+					   len, &written);
+	writer_account(capture, block, len, written, error);
+}
+
+/** Wait for the blocks that are on their way. */
+static void
+writer_settle(struct capture *capture, void *const *blocks, unsigned int n)
+{
+	unsigned int i;
+
+	if (n > 0)
+		disk_wait(capture);
+	for (i = 0; i < n; i++) {
+		struct capture_block *block = blocks[i];
+		uint32_t len = __atomic_load_n(&block->tail, __ATOMIC_RELAXED), written = 0;
+		int error = -ECANCELED;
+
+		/* What lies behind the end of a capture was cut off with it. */
+		if (capture->ended[0] == '\0')
+			error = capture_file_settle(capture, block, len, &written);
+		writer_account(capture, block, len, written, error);
 	}
-	if (error != 0)
-		weir_count(&block->interface->unwritten,
-			   pcapng_count(records + written, len - written));
-	block->written = tail;
-	if (error != 0 && capture->ended[0] == '\0')
-		writer_end(capture);
 }
 
 /** Write full blocks; how many. */
@@ -68,12 +95,24 @@ static unsigned int
 writer_drain(struct capture *capture)
 {
 	void *blocks[WRITER_BURST];
-	unsigned int i, n = rte_ring_dequeue_burst(capture->full, blocks, WRITER_BURST, NULL);
+	unsigned int i, n, settled = 0;
 
+	n = rte_ring_dequeue_burst(capture->full, blocks, WRITER_BURST, NULL);
+	for (i = 0; i < n; i++) {
+		struct capture_block *block = blocks[i];
+		uint32_t tail = __atomic_load_n(&block->tail, __ATOMIC_RELAXED);
+
+		if (tail > 0 && block->written == 0 && capture->ended[0] == '\0' &&
+		    capture_file_submit(capture, block, tail))
+			continue;
+		writer_settle(capture, &blocks[settled], i - settled);
+		writer_put(capture, block, tail);
+		settled = i + 1;
+	}
+	writer_settle(capture, &blocks[settled], n - settled);
 	for (i = 0; i < n; i++) {
 		struct capture_block *block = blocks[i];
 
-		writer_put(capture, block, __atomic_load_n(&block->tail, __ATOMIC_RELAXED));
 		block->written = 0;
 		__atomic_store_n(&block->tail, 0, __ATOMIC_RELAXED);
 		rte_ring_enqueue(capture->empty, block);
@@ -128,6 +167,7 @@ writer_run(void *arg)
 	uint64_t now, flushed = writer_now_ms(), synced = flushed;
 	bool stop;
 
+	disk_open(capture);
 	do {
 		stop = writer_asked_to_stop(capture);
 		while (writer_drain(capture) > 0)
@@ -148,6 +188,7 @@ writer_run(void *arg)
 	while (writer_drain(capture) > 0)
 		;
 	capture_file_close(capture);
+	disk_close(capture);
 	return NULL;
 }
 

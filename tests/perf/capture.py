@@ -8,7 +8,7 @@
 One process is both guests (tests/perf/paced.c), on the first core along with the capture's
 writer; weir polls on the second. Without and with the capture in turn, medians of ROUNDS.
 The file is in a tmpfs of its own, or in the directory WEIR_CAPTURE_DIR names: then its disk
-is measured. Wants 256 huge pages, 6 GB of memory and a quiet machine. After a round the
+is measured. Wants 384 huge pages, 6 GB of memory and a quiet machine. After a round the
 file's frames are counted by capinfos.
 """
 import json
@@ -28,7 +28,7 @@ ROUNDS = int(os.environ.get("WEIR_CAPTURE_ROUNDS", "3"))
 BYTES = 512
 RATIO_MIN = 0.9
 STAGING = "256M"
-PAGES = 256  # of 2 MB
+PAGES = 384  # of 2 MB
 
 
 def _eal(lcores, megabytes):
@@ -62,7 +62,7 @@ def _round(cores, rate, path):
     if path:
         words += ["--capture", f"name=c,guest=g0,file={path},staging={STAGING}"]
     weir = Weir("--endpoint", "name=wire,type=patch", *words,
-                eal=_eal(f"0@{cores[0]},1@{cores[1]}", 128))
+                eal=_eal(f"0@{cores[0]},1@{cores[1]}", 512))
     seen = _traffic(cores, rate)
     stats = telemetry("/weir/capture/stats,c") if path else {}
     weir.end(seconds=60)

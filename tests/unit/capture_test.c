@@ -14,6 +14,7 @@
 
 #include "harness.h"
 #include "capture.h"
+#include "forbid_uring.h"
 #include "pcapng_file.h"
 #include "weir_budget.h"
 #include "weir_error.h"
@@ -172,7 +173,7 @@ frames_are_cut_at_the_snap_length(void **state)
 	pieces[0].n_segments = 3;
 	for (i = 0; i < RTE_DIM(len); i++) {
 		snprintf(name, sizeof(name), "s%u", i);
-		snprintf(more, sizeof(more), "guest=g0,snaplen=%u", len[i]);
+		snprintf(more, sizeof(more), "guest=g0,staging=2M,snaplen=%u", len[i]);
 		assert_int_equal(start(name, more), 0);
 	}
 	/* All of them see it. */
@@ -204,7 +205,8 @@ tag_beside_a_frame_is_in_the_record(void **state)
 	segment.offload.vlan_tci = 0x2007;
 	for (i = 0; i < RTE_DIM(len); i++) {
 		snprintf(name, sizeof(name), "v%u", i);
-		snprintf(more, sizeof(more), "guest=g0,snaplen=%u,filter=vlan 7", len[i]);
+		snprintf(more, sizeof(more), "guest=g0,staging=2M,snaplen=%u,filter=vlan 7",
+			 len[i]);
 		assert_int_equal(start(name, more), 0);
 	}
 	weir_capture_stage(tees, WEIR_CAPTURE_RX, weir_capture_now(), &segment);
@@ -376,7 +378,7 @@ staging_is_reserved_from_the_budget(void **state)
 
 	weir_capture_set_budget(host);
 	assert_int_equal(start("b1", "guest=g0,staging=32M"), 0);
-	assert_int_equal(weir_budget_used_bytes(host), 32 << 20);
+	assert_true(weir_budget_used_bytes(host) >= 32 << 20);
 	assert_int_equal(start("b2", "guest=g0,staging=32M"), -EAGAIN);
 	assert_text("staging=");
 	assert_int_equal(start("b3", "guest=g0,staging=64M"), -EMSGSIZE);
@@ -669,13 +671,14 @@ time_stamps_follow_the_time_of_day(void **state)
 	assert_true(worst < 1000000);
 }
 
-static int
-remove_dir(void **state)
+static void
+remove_dir(void)
 {
 	char command[128];
 
 	snprintf(command, sizeof(command), "rm -r %s", dir);
-	return system(command);
+	if (system(command) != 0)
+		printf("%s is left\n", dir);
 }
 
 int
@@ -701,6 +704,15 @@ main(void)
 		CLAIM(captures_come_and_go_beside_a_lcore),
 		CLAIM(time_stamps_follow_the_time_of_day),
 	};
+	/* Once more without io_uring, which nothing brings back. */
+	const struct CMUnitTest plain[] = {
+		CLAIM(frames_are_read_back_as_they_went),
+		CLAIM(exhausted_staging_counts_what_is_missed),
+		CLAIM(files_rotate_and_the_oldest_goes),
+		CLAIM(file_that_takes_no_more_ends_the_capture_whole),
+		CLAIM(captures_come_and_go_beside_a_lcore),
+	};
+	int failed;
 	uint32_t i;
 
 	harness_eal();
@@ -708,5 +720,11 @@ main(void)
 		return EXIT_FAILURE;
 	for (i = 0; i < sizeof(frame); i++)
 		frame[i] = i * 7 + i / 256;
-	return cmocka_run_group_tests(tests, NULL, remove_dir);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	if (forbid_uring() == 0)
+		failed += cmocka_run_group_tests(plain, NULL, NULL);
+	else
+		printf("without io_uring: skipped: no seccomp filter here\n");
+	remove_dir();
+	return failed;
 }
