@@ -95,7 +95,8 @@ def ping_of_a_linux_guest_is_read_by_tshark():
     need([f[2] for f in frames[::2]] == [f[2] for f in frames[1::2]], f"{frames}")
     need(ping["rejected_by_filter"] > 0 and ping["missed_no_staging"] == 0, f"{ping}")
     lengths = _tshark("/run/tx.pcapng", "frame.packet_flags_direction", "frame.cap_len")
-    need(len(lengths) >= 5 and sent["captured_packets"] == len(lengths), f"{lengths}, {sent}")
+    # The guest may send something of its own between the counters and the end.
+    need(len(lengths) >= sent["captured_packets"] >= 5, f"{lengths}, {sent}")
     need(all(int(way, 0) == 2 and int(kept) <= 34 for way, kept in lengths), f"{lengths}")
 
 
