@@ -55,6 +55,20 @@ def _traffic(cores, rate):
     return json.loads(run.stdout.splitlines()[-1])
 
 
+def _writer_seconds(pid):
+    """CPU time of the capture's writer, and of the kernel's helpers that are there yet."""
+    ticks = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{task}/stat", encoding="ascii") as file:
+                name, rest = file.read().split("(", 1)[1].rsplit(")", 1)
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # a helper that had nothing to do any more
+        if name.startswith(("weir-capture", "iou-wrk")):
+            ticks += sum(int(word) for word in rest.split()[11:13])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def _round(cores, rate, path):
     """Frames forwarded a second, in millions; what the capture counts, when there is one."""
     words = [word for i in range(2) for word in (
@@ -65,6 +79,7 @@ def _round(cores, rate, path):
                 eal=_eal(f"0@{cores[0]},1@{cores[1]}", 512))
     seen = _traffic(cores, rate)
     stats = telemetry("/weir/capture/stats,c") if path else {}
+    stats["writer_seconds"] = _writer_seconds(weir.popen.pid)
     weir.end(seconds=60)
     return seen["received"] / SECONDS / 1e6, stats
 
@@ -81,7 +96,7 @@ def _compare(rate):
     path = os.path.join(_directory(), "c.pcapng")
     rates = {None: [], path: []}
     missed = []
-    print(f"{'captured':>9} {'Mpps':>7} {'frames':>10} {'missed':>9} {'in file':>10} {'MB/s':>6}")
+    print(f"{'captured':>9} {'Mpps':>7} {'frames':>10} {'missed':>9} {'in file':>10} {'MB/s':>6} {'CPU ms/MB of writing':>20}")
     with HugePages(PAGES):
         for _ in range(ROUNDS):
             for capture, seen in rates.items():
@@ -94,7 +109,9 @@ def _compare(rate):
                 missed.append(lost)
                 rate_mb = os.path.getsize(path) / SECONDS / 1e6
                 print(f"{'yes':>9} {mpps:7.3f} {stats['seen_packets']:>10} {lost:>9} "
-                      f"{_in_file(path):>10} {rate_mb:6.0f}", flush=True)
+                      f"{_in_file(path):>10} {rate_mb:6.0f} "
+                      f"{1e9 * stats['writer_seconds'] / max(1, stats['written_bytes']):20.2f}",
+                      flush=True)
                 os.unlink(path)
     without, captured = (statistics.median(seen) for seen in rates.values())
     print(f"forwarded with the capture: {captured / without:.2f} of without; "
