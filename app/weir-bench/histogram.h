@@ -3,7 +3,7 @@
 #define HISTOGRAM_H
 
 /*
- * How often each value was seen, from 0 to 2^63, within 1/32 of itself: 32 buckets for
+ * How often each value was seen, of all 64 bits, within 1/32 of itself: 32 buckets for
  * each power of two. Adding is a handful of instructions, whatever the range.
  */
 
@@ -12,7 +12,7 @@
 
 #define HISTOGRAM_PARTS 32
 #define HISTOGRAM_PARTS_LOG2 5
-#define HISTOGRAM_BUCKETS ((64 - HISTOGRAM_PARTS_LOG2) * HISTOGRAM_PARTS)
+#define HISTOGRAM_BUCKETS ((64 - HISTOGRAM_PARTS_LOG2 + 1) * HISTOGRAM_PARTS)
 
 struct histogram {
 	uint64_t n;

@@ -102,7 +102,7 @@ row_json(const struct bench_table *table, const char *key, const double *figures
 		if (isnan(figures[i]))
 			printf(",\"%s\":null", table->contenders[i]);
 		else
-			printf(",\"%s\":%.4g", table->contenders[i], figures[i]);
+			printf(",\"%s\":%.10g", table->contenders[i], figures[i]);
 	if (!isnan(ratio))
 		printf(",\"ratio\":%.4g", ratio);
 	printf("}\n");

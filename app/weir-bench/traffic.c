@@ -247,7 +247,8 @@ static uint32_t
 window_room(struct traffic *traffic, uint64_t now)
 {
 	const uint32_t window = traffic->options->window * traffic->n_streams;
-	uint64_t back = traffic->stats.received + traffic->stats.lost + traffic->n_given_up;
+	const struct checker_stats *stats = &traffic->stats;
+	uint64_t back = stats->received - stats->duplicated + stats->lost + traffic->n_given_up;
 	uint64_t away = traffic->n_sent > back ? traffic->n_sent - back : 0;
 
 	if (away < window)

@@ -145,6 +145,7 @@ measure_rate(struct vhost *vhost)
 	row(vhost, "received, Mpps", arrived / seconds / 1e6, true);
 	row(vhost, "received, best 2 ms, Mpps", best / 1e6, true);
 	row(vhost, "Gbit/s", bytes * 8 / seconds / 1e9, true);
+	row(vhost, "sent, frames", traffic->n_sent, true);
 	row(vhost, "lost, percent", sent > 0 ? 100.0 * traffic->stats.lost / sent : 0, false);
 	report_checks(vhost);
 	return sent > 0 ? 0 : weir_error(EIO, "vhost: the back-end took not a frame");

@@ -26,10 +26,10 @@ def eal_options(lcores=2, megabytes=512):
 class Weir(process.Process):
     """A weir that serves: the constructor returns when it has said `weir: ready`."""
 
-    def __init__(self, *words, eal=None, name="weir", stdin=None):
+    def __init__(self, *words, eal=None, name="weir", stdin=None, program=WEIR):
         if not os.access(WEIR, os.X_OK):
             raise Skip(f"no {WEIR}: make build")
-        super().__init__(name, [WEIR, *(eal or eal_options()), "--", *words], stdin=stdin)
+        super().__init__(name, [program, *(eal or eal_options()), "--", *words], stdin=stdin)
         already = self.log().count("\nweir: ready")
         wait_for("'weir: ready'", lambda: self.log().count("\nweir: ready") > already)
         wait_for("the telemetry socket", lambda: os.path.exists(
