@@ -28,7 +28,7 @@ struct fault_queue {
 static _Atomic int fault;	    /* the next rx_poll answers with it */
 static _Atomic bool refuses;	    /* get_queues fails */
 static _Atomic unsigned int n_gets; /* queues were made */
-static struct weir_endpoint_client *client;
+static _Atomic(struct weir_endpoint_client *) client;
 
 static struct fault_queue *
 fault_queue(struct weir_queue *queue)
@@ -250,13 +250,15 @@ restarted_queue_loses_no_held_id(void **state)
 static void
 restart_that_an_endpoint_asks_for_is_made(void **state)
 {
+	struct weir_endpoint_client *asking;
 	unsigned int i;
 
 	place_open(0, "fault", "", 0);
 	vhost_guest_set(&places[0].guest.sending, true);
+	asking = client;
 	for (i = 0; i < 10; i++) {
 		place_wait_more(&places[0].guest.received, 10);
-		client->action(client, WEIR_ENDPOINT_RESTART, true);
+		asking->action(asking, WEIR_ENDPOINT_RESTART, true);
 		tend_until_made_anew(places[0].port);
 		/* Once. */
 		weir_guest_tend(places[0].port);

@@ -165,6 +165,18 @@ struct frame {
 	uint8_t rest[FRAME_LEN - 24];
 } __rte_packed;
 
+/** Write a frame of this number into a buffer. */
+static struct guest_buf
+number_frame(struct vhost_guest *guest, uint32_t token, uint64_t number)
+{
+	struct guest_buf buf = {guest->buffers[1] + token * BUFFER_BYTES, sizeof(struct frame)};
+	struct frame frame = {.from = guest->number, .number = number};
+
+	memset(frame.rest, (uint8_t)number, sizeof(frame.rest));
+	guest_write(&guest->guest, buf.addr, &frame, sizeof(frame));
+	return buf;
+}
+
 static bool
 send_some(struct vhost_guest *guest)
 {
@@ -178,14 +190,12 @@ send_some(struct vhost_guest *guest)
 	if (!__atomic_load_n(&guest->sending, __ATOMIC_ACQUIRE))
 		return false;
 	for (token = 0; token < VHOST_GUEST_RING && n < BURST; token++) {
-		struct guest_buf buf = {guest->buffers[1] + token * BUFFER_BYTES,
-					sizeof(struct frame)};
-		struct frame frame = {.from = guest->number, .number = guest->sent + n + 1};
+		struct guest_buf buf = guest->fixed;
 
 		if (!guest->buffer_is_free[token])
 			continue;
-		memset(frame.rest, (uint8_t)frame.number, sizeof(frame.rest));
-		guest_write(&guest->guest, buf.addr, &frame, sizeof(frame));
+		if (buf.len == 0)
+			buf = number_frame(guest, token, guest->sent + n + 1);
 		if (!driver_add(tx, &buf, 1, false, token))
 			break;
 		guest->buffer_is_free[token] = false;

@@ -36,6 +36,8 @@ struct vhost_guest {
 	uint64_t disorders; /* frames that came late or twice, or damaged */
 
 	uint64_t last[4]; /* number of the last frame, by sender */
+	/** When it has a length: sent again and again in place of numbered frames. */
+	struct guest_buf fixed;
 };
 
 /**
