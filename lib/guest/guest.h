@@ -236,6 +236,8 @@ struct weir_guest {
 	struct weir_budget *budget;
 	struct weir_frame_pool *rx_frames, *tx_frames;
 	int pool_node;
+	int numa_seen;	      /* where its memory was at the last look */
+	uint64_t numa_looked; /* when */
 	_Atomic bool rx_enabled[WEIR_QUEUES_MAX], tx_enabled[WEIR_QUEUES_MAX];
 	struct weir_endpoint_client client_view;
 	struct weir_pair *pairs[WEIR_QUEUES_MAX]; /* while up */
@@ -285,12 +287,14 @@ int session_up(struct weir_guest *guest);
 void session_down(struct weir_guest *guest);
 int session_join(struct weir_guest *guest);
 void session_leave(struct weir_guest *guest);
+void session_follow(struct weir_guest *guest, int numa_node);
 void session_move(struct weir_pair *pair, struct weir_target *target);
 void session_fail(struct weir_guest *guest, const char *reason);
 void session_announce(struct weir_guest *guest, const uint8_t *mac);
 void session_tend(struct weir_guest *guest);
 
 /* pair.c */
+void pair_use_pools(struct weir_pair *pair);
 struct weir_pair *pair_create(struct weir_guest *guest, uint16_t index, int vid);
 void pair_free(struct weir_pair *pair);
 void pair_stats_add(struct pair_stats *sum, const struct pair_stats *stats);
@@ -347,5 +351,6 @@ int socket_check(const char *path, bool client);
 
 /* numa.c */
 int numa_of_guest(int vid);
+int numa_moved_to(struct weir_guest *guest);
 
 #endif

@@ -14,12 +14,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <rte_cycles.h>
 #include <rte_memory.h>
 #include <rte_vhost.h>
 
 #include "guest.h"
 
 #define SAMPLES_A_REGION 16
+/* How often it is asked whether memory has moved: more seldom than anybody moves it. */
+#define LOOK_SECONDS 10
 
 static int
 node_of_page(uintptr_t addr)
@@ -65,4 +68,23 @@ numa_of_guest(int vid)
 	}
 	free(mem);
 	return node;
+}
+
+/**
+ * The node where a guest that is up has its memory now, when that is another than when
+ * it came up, and was so the last time as well; else SOCKET_ID_ANY. Asked often, it looks
+ * seldom, and on a machine of one node never.
+ */
+int
+numa_moved_to(struct weir_guest *guest)
+{
+	uint64_t now = rte_get_timer_cycles();
+	int node, before = guest->numa_seen;
+
+	if (numa_available() < 0 || numa_max_node() == 0 ||
+	    now - guest->numa_looked < LOOK_SECONDS * rte_get_timer_hz())
+		return SOCKET_ID_ANY;
+	guest->numa_looked = now;
+	node = guest->numa_seen = numa_of_guest(guest->vid);
+	return node == before && node != guest->numa_node ? node : SOCKET_ID_ANY;
 }

@@ -211,6 +211,17 @@ weir_pair_numa_node(const struct weir_pair *pair)
 	return pair->guest->numa_node;
 }
 
+/** Take the guest's pools as they are now; nobody polls the pair. */
+void
+pair_use_pools(struct weir_pair *pair)
+{
+	const struct weir_guest *guest = pair->guest;
+
+	pair->tx_pool = weir_frame_pool_mempool(guest->tx_frames);
+	pair->rx_frames = guest->rx_frames;
+	pair->rx_room = weir_frame_pool_room(guest->rx_frames) - RTE_PKTMBUF_HEADROOM;
+}
+
 struct weir_pair *
 pair_create(struct weir_guest *guest, uint16_t index, int vid)
 {
@@ -232,9 +243,7 @@ pair_create(struct weir_guest *guest, uint16_t index, int vid)
 	/* virtio 1.1, 5.1.2: receiveq1 0, transmitq1 1, receiveq2 2, ... */
 	pair->rx_vring = 2 * index;
 	pair->tx_vring = 2 * index + 1;
-	pair->tx_pool = weir_frame_pool_mempool(guest->tx_frames);
-	pair->rx_frames = guest->rx_frames;
-	pair->rx_room = weir_frame_pool_room(guest->rx_frames) - RTE_PKTMBUF_HEADROOM;
+	pair_use_pools(pair);
 	snprintf(pair->name, sizeof(pair->name), "%s pair %u", guest->object.name, index);
 	return pair;
 }

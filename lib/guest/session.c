@@ -286,6 +286,7 @@ session_make(struct weir_guest *guest)
 		return rc;
 	rte_vhost_get_negotiated_features(guest->vid, &guest->features);
 	guest->numa_node = numa_of_guest(guest->vid);
+	guest->numa_seen = guest->numa_node;
 	fault_find_ranges(guest);
 	rc = follow_memory(guest);
 	if (rc == 0 && guest->fault.happened)
@@ -392,6 +393,51 @@ session_announce(struct weir_guest *guest, const uint8_t *mac)
 	pair->target->run(pair->target, do_nothing, NULL);
 }
 
+/** Place a pair anew, that nobody polls; where it was when there is no other place. */
+static void
+pair_replace(struct weir_pair *pair)
+{
+	struct weir_guest *guest = pair->guest;
+	struct weir_target *old = pair->target, *target = pair_place(guest, pair->index);
+
+	if (target == NULL)
+		return;
+	pthread_mutex_lock(&guest->lock);
+	pair->target = target;
+	pthread_mutex_unlock(&guest->lock);
+	guest->client_view.target[pair->index] = target;
+	guest->scheduler->leave(guest->scheduler, old);
+}
+
+/** Its memory has moved to another node: pools and lcores go after it. */
+void
+session_follow(struct weir_guest *guest, int numa_node)
+{
+	char reason[WEIR_ERROR_TEXTSIZE];
+	uint16_t i;
+	int rc;
+
+	session_leave(guest);
+	pthread_mutex_lock(&guest->lock);
+	guest->numa_node = numa_node;
+	pthread_mutex_unlock(&guest->lock);
+	guest->client_view.numa_node = numa_node;
+	rc = follow_memory(guest);
+	for (i = 0; i < guest->n_pairs && rc == 0; i++) {
+		pair_use_pools(guest->pairs[i]);
+		pair_replace(guest->pairs[i]);
+	}
+	if (rc == 0)
+		rc = session_join(guest);
+	if (rc == 0) {
+		WEIR_LOG(guest, INFO, "guest %s: its memory has moved to node %d, so does weir",
+			 guest->object.name, numa_node);
+		return;
+	}
+	snprintf(reason, sizeof(reason), "%s", weir_error_text());
+	session_fail(guest, reason);
+}
+
 /** Why a pair is not polled any more, or NULL; a restart is the least of reasons. */
 static const char *
 broken_reason(const struct weir_guest *guest, int *endpoint_error)
@@ -432,7 +478,7 @@ void
 session_tend(struct weir_guest *guest)
 {
 	const char *reason = NULL;
-	int endpoint_error = 0;
+	int endpoint_error = 0, node;
 	uint16_t i;
 
 	/* The vhost thread has it, and may be waiting for an lcore that another guest holds:
@@ -455,6 +501,10 @@ session_tend(struct weir_guest *guest)
 	} else if (reason != NULL ||
 		   (guest_is_up(guest) && guest->path == &engine_path && guest->restart_asked)) {
 		session_restart(guest);
+	} else if (guest_is_up(guest) && guest->path == &engine_path) {
+		node = numa_moved_to(guest);
+		if (node != SOCKET_ID_ANY)
+			session_follow(guest, node);
 	}
 	pthread_mutex_unlock(&guest->session);
 }

@@ -222,6 +222,31 @@ guest_that_is_away_comes_back_to_its_new_endpoint(void **state)
 }
 
 static void
+pools_and_lcore_follow_memory_that_moves(void **state)
+{
+	struct weir_guest *guest;
+	unsigned int i;
+
+	place_open(0, "loop", "", 0);
+	guest = places[0].port;
+	vhost_guest_set(&places[0].guest.sending, true);
+	for (i = 0; i < 5; i++) {
+		place_wait_more(&places[0].guest.received, 100);
+		/* One node is all that most machines have: it comes from a pretended one. */
+		pthread_mutex_lock(&guest->session);
+		guest->pool_node = 1;
+		session_follow(guest, 0);
+		assert_int_equal(guest->pool_node, 0);
+		assert_ptr_equal(guest->pairs[0]->rx_frames, guest->rx_frames);
+		assert_ptr_equal(guest->pairs[0]->tx_pool,
+				 weir_frame_pool_mempool(guest->tx_frames));
+		pthread_mutex_unlock(&guest->session);
+	}
+	place_settle(&places[0], &places[0], true);
+	place_close(0);
+}
+
+static void
 busy_guests_are_spread_over_the_lcores(void **state)
 {
 	uint64_t end = place_now_ms() + 2 * PLACE_PATIENCE_MS;
@@ -286,6 +311,7 @@ main(void)
 		CLAIM(refused_swap_leaves_the_guest_where_it_is),
 		CLAIM(endpoint_that_fails_is_undone),
 		CLAIM(guest_that_is_away_comes_back_to_its_new_endpoint),
+		CLAIM(pools_and_lcore_follow_memory_that_moves),
 		CLAIM(busy_guests_are_spread_over_the_lcores),
 	};
 
