@@ -439,15 +439,31 @@ engine_write_header(struct weir_access *access, uint16_t rx_id, const struct wei
 		weir_vring_rx_write_header(ring, meta);
 }
 
+/** Write packets: @return a prefix, short when the guest has posted too little. */
+static uint16_t
+engine_write(struct weir_pair *pair, struct weir_vring *ring,
+	     const struct weir_tx_segment *segments, uint16_t n_packets)
+{
+	if (likely(pair->access.rx_offloads == WEIR_OFFLOAD_CAP_ALL))
+		return weir_vring_rx_write_packets(ring, segments, n_packets);
+	return finish_write_packets(pair, ring, segments, n_packets);
+}
+
 static int
 engine_write_packet(struct weir_access *access, uint16_t rx_id, const struct weir_rx_meta *meta,
 		    const void *data)
 {
 	struct weir_vring *ring = rx_ring(access);
-	int rc = ring != NULL ? weir_vring_rx_write_packet(ring, meta, data) : -ENOBUFS;
+	struct weir_tx_segment packet = {
+		.addr = data,
+		.len = meta->len,
+		.frame_len = meta->len,
+		.n_segments = 1,
+		.offload = meta->offload,
+	};
 
 	/* Refused for good uses the id up, as the ring has counted. */
-	return rc == -ENOBUFS || rc == -EIO ? -ENOBUFS : 0;
+	return ring != NULL && engine_write(pair_of(access), ring, &packet, 1) == 1 ? 0 : -ENOBUFS;
 }
 
 static uint16_t
@@ -457,7 +473,7 @@ engine_write_packet_segments(struct weir_access *access, const uint16_t *rx_ids,
 {
 	struct weir_vring *ring = rx_ring(access);
 
-	return ring != NULL ? weir_vring_rx_write_packets(ring, segments, n_packets) : 0;
+	return ring != NULL ? engine_write(pair_of(access), ring, segments, n_packets) : 0;
 }
 
 static uint16_t
@@ -481,7 +497,7 @@ engine_attach_frames(struct weir_access *access, const uint16_t *rx_ids, struct 
 		weir_offload_from_mbuf(frames[i], &segments[0].offload);
 		if (unlikely(part != NULL))
 			weir_count(&pair_of(access)->stats.rx_dropped_too_long, 1);
-		else if (weir_vring_rx_write_packets(ring, segments, 1) == 0)
+		else if (engine_write(pair_of(access), ring, segments, 1) == 0)
 			break;
 		rte_pktmbuf_free(frames[i]);
 	}

@@ -171,6 +171,8 @@ guest_stats(struct weir_object *object, struct rte_tel_data *dict)
 	rte_tel_data_add_dict_u64(dict, "tx_dropped_stopped", sum.tx_dropped_stopped);
 	rte_tel_data_add_dict_u64(dict, "rx_dropped_too_long", sum.rx_dropped_too_long);
 	rte_tel_data_add_dict_u64(dict, "rx_dropped_no_offload", sum.rx_dropped_no_offload);
+	rte_tel_data_add_dict_u64(dict, "rx_dropped_no_buffers", sum.rx_dropped_no_buffers);
+	rte_tel_data_add_dict_u64(dict, "rx_finished", sum.rx_finished);
 	rte_tel_data_add_dict_u64(dict, "rx_dropped_stopped", sum.rx_dropped_stopped);
 }
 

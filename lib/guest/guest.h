@@ -11,6 +11,7 @@
  *   change.c     a pair to another lcore, another endpoint behind a live guest
  *   pair.c       one queue pair's loop between its rings and its queue
  *   engine.c     rings by our own engine, one copy; and the buffer access over them
+ *   finish.c     packets that the guest does not take unfinished, by the engine
  *   library.c    rings by the library's burst calls, and the buffer access over them
  *   kick.c       the descriptors that guest and back-end wake each other by
  *   call.c       calling the guest, and getting back who waits in it
@@ -89,7 +90,9 @@ struct pair_stats {
 	uint64_t tx_waits;		/* bursts of which the endpoint left something */
 	uint64_t rx_waits;		/* bursts of which the guest's ring left something */
 	uint64_t rx_dropped_too_long;	/* no buffer the guest posts can hold it */
-	uint64_t rx_dropped_no_offload; /* the guest did not negotiate to take it unfinished */
+	uint64_t rx_dropped_no_offload; /* the guest does not take it, and it cannot be finished */
+	uint64_t rx_dropped_no_buffers; /* of a packet cut: more frames than the guest posts for */
+	uint64_t rx_finished;		/* packets that were finished for the guest */
 	uint64_t rx_dropped_stopped;	/* on their way when the guest's rings stopped */
 	uint64_t tx_dropped_stopped;
 	uint64_t calls; /* times the guest was told, by a system call; the engine's */
@@ -166,8 +169,10 @@ struct weir_pair {
 	uint32_t fill_head, fill_tail;
 	uint32_t rx_stalls;   /* deliveries in a row that moved nothing */
 	uint32_t short_posts; /* looks in a row at too few buffers for a long frame */
+	uint32_t short_cuts;  /* and at too few for the frames of a packet */
 	uint16_t filled[PAIR_RX_IDS];
 	struct rte_mbuf *rx_frame[PAIR_RX_IDS];
+	bool rx_cut[PAIR_RX_IDS]; /* the library's: rx_frame is the first of a list */
 
 	/* Empty mbufs that guest_addresses() lent, kept for the next call. */
 	uint32_t n_stage;
@@ -309,6 +314,11 @@ int engine_memory(struct weir_guest *guest);
 void engine_ring_ready(struct weir_pair *pair, enum weir_pair_wake ring);
 void engine_set_call(struct weir_pair *pair, enum weir_pair_wake ring, int fd);
 bool engine_holds(const struct weir_guest *guest, uint16_t vring);
+
+/* finish.c */
+/** As weir_vring_rx_write_packets(), for a guest that does not take every offload. */
+uint16_t finish_write_packets(struct weir_pair *pair, struct weir_vring *ring,
+			      const struct weir_tx_segment *segments, uint16_t n_packets);
 
 /* kick.c */
 void kick_refresh(struct weir_pair *pair, enum weir_pair_wake wake);

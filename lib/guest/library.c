@@ -14,6 +14,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <rte_errno.h>
+#include <rte_mbuf_dyn.h>
 #include <rte_memcpy.h>
 #include <rte_vhost.h>
 
@@ -21,6 +23,46 @@
 
 /* Deliveries that move nothing before the frame at the head is suspected. */
 #define STALLS_BEFORE_LOOK 1024
+
+/*
+ * A packet that was cut is several frames behind one rx id, linked by a field of their
+ * mbufs; where rx_cut says so.
+ */
+static int next_field = -1;
+
+static int
+next_field_register(void)
+{
+	static const struct rte_mbuf_dynfield field = {
+		.name = "weir_guest_dynfield_next",
+		.size = sizeof(struct rte_mbuf *),
+		.align = __alignof__(struct rte_mbuf *),
+	};
+
+	if (next_field < 0)
+		next_field = rte_mbuf_dynfield_register(&field);
+	return next_field >= 0 ? 0 : -rte_errno;
+}
+
+static struct rte_mbuf **
+frame_next(struct rte_mbuf *frame)
+{
+	return RTE_MBUF_DYNFIELD(frame, next_field, struct rte_mbuf **);
+}
+
+/** The next frame of an id is not its concern any more; whether it was the last. */
+static inline bool
+rx_pop(struct weir_pair *pair, uint16_t id)
+{
+	struct rte_mbuf *next = NULL;
+
+	if (unlikely(pair->rx_cut[id]))
+		next = *frame_next(pair->rx_frame[id]);
+	pair->rx_frame[id] = next;
+	if (likely(next == NULL))
+		pair->rx_cut[id] = false;
+	return next == NULL;
+}
 
 static struct weir_pair *
 pair_of(struct weir_access *access)
@@ -187,11 +229,15 @@ library_deliver(struct weir_pair *pair, const uint16_t *ids, uint16_t n)
 	struct rte_mbuf *frames[PAIR_BURST];
 	uint64_t bytes = 0;
 	uint16_t i, n_frames = 0, n_taken, taken = 0;
+	struct rte_mbuf *frame;
 
 	/* Ids whose frame was refused as it was written have none: they end a run. */
-	while (n_frames < n && pair->rx_frame[ids[n_frames]] != NULL) {
-		frames[n_frames] = pair->rx_frame[ids[n_frames]];
-		n_frames++;
+	for (i = 0; i < n && n_frames < PAIR_BURST && pair->rx_frame[ids[i]] != NULL; i++) {
+		frame = pair->rx_frame[ids[i]];
+		frames[n_frames++] = frame;
+		while (unlikely(pair->rx_cut[ids[i]]) && n_frames < PAIR_BURST &&
+		       (frame = *frame_next(frame)) != NULL)
+			frames[n_frames++] = frame;
 	}
 	if (unlikely(n_frames == 0)) {
 		while (taken < n && pair->rx_frame[ids[taken]] == NULL)
@@ -205,10 +251,10 @@ library_deliver(struct weir_pair *pair, const uint16_t *ids, uint16_t n)
 		if (head_never_fits(pair)) {
 			n_taken = enqueue(pair, frames, n_frames);
 			if (n_taken == 0) {
+				taken = rx_pop(pair, ids[0]);
 				rte_pktmbuf_free(frames[0]);
-				pair->rx_frame[ids[0]] = NULL;
 				weir_count(&pair->stats.rx_dropped_too_long, 1);
-				return 1;
+				return taken;
 			}
 		}
 	}
@@ -217,12 +263,12 @@ library_deliver(struct weir_pair *pair, const uint16_t *ids, uint16_t n)
 	pair->rx_stalls = 0;
 	for (i = 0; i < n_taken; i++) {
 		bytes += frames[i]->pkt_len;
-		pair->rx_frame[ids[i]] = NULL;
+		taken += rx_pop(pair, ids[taken]);
 	}
 	rte_pktmbuf_free_bulk(frames, n_taken);
 	weir_count(&pair->stats.rx_packets, n_taken);
 	weir_count(&pair->stats.rx_bytes, bytes);
-	return n_taken;
+	return taken;
 }
 
 /** Give up every frame there is; both sides have let go of the pair. */
@@ -237,9 +283,13 @@ library_close(struct weir_pair *pair)
 		pair->tx_frame[i] = NULL;
 	}
 	for (i = 0; i < PAIR_RX_IDS; i++) {
-		weir_count(&pair->stats.rx_dropped_stopped, pair->rx_frame[i] != NULL);
-		rte_pktmbuf_free(pair->rx_frame[i]);
-		pair->rx_frame[i] = NULL;
+		while (pair->rx_frame[i] != NULL) {
+			struct rte_mbuf *frame = pair->rx_frame[i];
+
+			rx_pop(pair, i);
+			rte_pktmbuf_free(frame);
+			weir_count(&pair->stats.rx_dropped_stopped, 1);
+		}
 	}
 	rte_pktmbuf_free_bulk(pair->stage, pair->n_stage);
 	pair->n_stage = 0;
@@ -266,6 +316,9 @@ library_open(struct weir_pair *pair)
 {
 	uint16_t i;
 
+	if (next_field_register() != 0)
+		return weir_error(ENOMEM, "mbufs have no field left for a list of frames: another "
+					  "library of this process has taken it");
 	for (i = 0; i < PAIR_TX_IDS; i++)
 		pair->free_ids[pair->n_free_ids++] = PAIR_TX_IDS - 1 - i;
 	return 0;
@@ -416,10 +469,85 @@ library_write_header(struct weir_access *access, uint16_t rx_id, const struct we
 	pair->rx_frame[rx_id] = frame;
 }
 
+static bool
+fits_as_it_is(const struct weir_pair *pair, const struct weir_offload *offload)
+{
+	return likely((offload->flags | offload->gso_type) == 0) ||
+	       weir_offload_fits(offload, pair->access.rx_offloads);
+}
+
+/** Frames of a packet that is cut, as a list; -ENOBUFS when memory is short now. */
+static int
+frames_of_cut(struct weir_pair *pair, struct weir_offload_cut *cut, struct rte_mbuf **frames)
+{
+	struct rte_mempool *pool = weir_frame_pool_mempool(pair->rx_frames);
+	struct weir_tx_segment segments[WEIR_VRING_SEGMENTS_MAX + 1];
+	struct rte_mbuf **last = frames, *frame;
+	int rc = 0;
+
+	*frames = NULL;
+	while (rc == 0 && weir_offload_cut_next(cut, segments) > 0) {
+		frame = weir_offload_copy(pool, segments);
+		if (frame == NULL) {
+			rc = -ENOBUFS;
+			break;
+		}
+		*frame_next(frame) = NULL;
+		*last = frame;
+		last = frame_next(frame);
+		if (segments[0].offload.flags != 0)
+			rc = weir_offload_to_mbuf(&segments[0].offload, frame);
+	}
+	while (rc != 0 && (frame = *frames) != NULL) {
+		*frames = *frame_next(frame);
+		rte_pktmbuf_free(frame);
+	}
+	return rc;
+}
+
+/** Finish a packet that the guest does not take as it is; false when memory is short now. */
+static bool
+write_finished(struct weir_pair *pair, uint16_t rx_id, const struct weir_tx_segment *packet)
+{
+	struct weir_offload_cut cut;
+	struct rte_mbuf *frames;
+	int rc = -EINVAL;
+
+	if (packet->n_segments <= WEIR_VRING_SEGMENTS_MAX)
+		rc = weir_offload_cut_begin(&cut, packet, pair->access.rx_offloads);
+	/* Half of the pool, so that it can be had beside what is staged and on its way. */
+	if (rc == 0 && cut.n_frames > weir_frame_pool_capacity(pair->rx_frames) / 2) {
+		weir_count(&pair->stats.rx_dropped_no_buffers, cut.n_frames);
+		return true;
+	}
+	if (rc == 0)
+		rc = frames_of_cut(pair, &cut, &frames);
+	if (rc == -ENOBUFS)
+		return false;
+	if (rc != 0) {
+		weir_count(&pair->stats.rx_dropped_no_offload, 1);
+		return true;
+	}
+	pair->rx_frame[rx_id] = frames;
+	pair->rx_cut[rx_id] = true;
+	weir_count(&pair->stats.rx_finished, 1);
+	return true;
+}
+
 static int
 library_write_packet(struct weir_access *access, uint16_t rx_id, const struct weir_rx_meta *meta,
 		     const void *data)
 {
+	struct weir_tx_segment packet = {
+		.addr = data,
+		.len = meta->len,
+		.frame_len = meta->len,
+		.n_segments = 1,
+		.offload = meta->offload,
+	};
+
+	if (!fits_as_it_is(pair_of(access), &meta->offload))
+		return write_finished(pair_of(access), rx_id, &packet) ? 0 : -ENOBUFS;
 	/* A frame too long for the guest uses its id up: write_header() counts it. */
 	if (library_write_data(access, rx_id, 0, data, meta->len) == -ENOBUFS)
 		return -ENOBUFS;
@@ -459,6 +587,11 @@ library_write_packet_segments(struct weir_access *access, const uint16_t *rx_ids
 	uint16_t i;
 
 	for (i = 0; i < n_packets; i++, segments += segments->n_segments) {
+		if (unlikely(!fits_as_it_is(pair, &segments->offload))) {
+			if (!write_finished(pair, rx_ids[i], segments))
+				break;
+			continue; /* the mbuf stays with its sender */
+		}
 		if (from == NULL) {
 			if (!write_copied(pair, rx_ids[i], segments))
 				break;

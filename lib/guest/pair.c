@@ -267,6 +267,9 @@ pair_stats_add(struct pair_stats *sum, const struct pair_stats *stats)
 	sum->rx_dropped_too_long += __atomic_load_n(&stats->rx_dropped_too_long, __ATOMIC_RELAXED);
 	sum->rx_dropped_no_offload +=
 		__atomic_load_n(&stats->rx_dropped_no_offload, __ATOMIC_RELAXED);
+	sum->rx_dropped_no_buffers +=
+		__atomic_load_n(&stats->rx_dropped_no_buffers, __ATOMIC_RELAXED);
+	sum->rx_finished += __atomic_load_n(&stats->rx_finished, __ATOMIC_RELAXED);
 	sum->rx_dropped_stopped += __atomic_load_n(&stats->rx_dropped_stopped, __ATOMIC_RELAXED);
 	sum->tx_dropped_stopped += __atomic_load_n(&stats->tx_dropped_stopped, __ATOMIC_RELAXED);
 	sum->calls += __atomic_load_n(&stats->calls, __ATOMIC_RELAXED);

@@ -94,9 +94,10 @@ struct weir_access;
  * The guest port's side of the contract. Writing decides the fate of one rx id:
  * after write_header(), write_packet(), write_packet_segments() or
  * attach_frames() the id is filled and must come back by the queue's rx_poll. A
- * frame the guest cannot take (longer than its buffer, an offload it did not
- * negotiate) is counted by the guest port under its reason, and its id is used
- * all the same.
+ * frame whose offloads the guest did not negotiate is finished by the guest port;
+ * one that the guest cannot take (longer than its buffer, offloads that are not
+ * what they say) is counted there under its reason, and its id is used all the
+ * same.
  */
 struct weir_access_ops {
 	/** Bytes of frame that the posted buffer takes. */

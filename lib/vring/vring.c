@@ -243,6 +243,12 @@ weir_vring_stats(const struct weir_vring *vr, struct weir_vring_stats *stats)
 }
 
 uint32_t
+weir_vring_size(const struct weir_vring *vr)
+{
+	return vr->size;
+}
+
+uint32_t
 weir_vring_header_len(const struct weir_vring *vr)
 {
 	return vr->header_len;

@@ -198,6 +198,9 @@ struct weir_vring_stats {
 /** Since create. Any thread; values may be of different moments. */
 void weir_vring_stats(const struct weir_vring *vr, struct weir_vring_stats *stats);
 
+/** Entries. */
+uint32_t weir_vring_size(const struct weir_vring *vr);
+
 /** Bytes of the virtio-net header in front of each frame: 10 or 12. */
 uint32_t weir_vring_header_len(const struct weir_vring *vr);
 

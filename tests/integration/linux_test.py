@@ -107,6 +107,39 @@ def ping_and_tcp_reach_another_guest_by_patch():
         tcp.guest_to_guest(guests[1], guests[0], "10.0.0.3")
 
 
+def _tso_reaches_a_guest_without(path):
+    """A guest sends long frames to one that takes no offload: weir finishes them."""
+    off = "".join(f",{name}=off" for name in ("csum", "guest_csum", "guest_tso4", "guest_tso6",
+                                              "guest_ecn", "guest_ufo"))
+    weir = Weir("--endpoint", "name=wire,type=patch",
+                "--guest", "name=g0,socket=/run/weir/g0.sock,endpoint=wire",
+                "--guest", f"name=g1,socket=/run/weir/g1.sock,endpoint=wire,datapath={path}")
+    guests = [Guest(f"g{i}", Nic(f"/run/weir/g{i}.sock", f"10.0.0.{2 + i}/24",
+                                 options=off if i == 1 else ""), wait=False) for i in range(2)]
+    for guest in guests:
+        guest.wait_up()
+    _offloads_are_on(guests[0])
+    features = weir.guest("g1")["features"]
+    need(not any(name in features for name in ("csum", "guest_csum", "guest_tso4")), f"{features}")
+    guests[1].ping("10.0.0.2")
+    with _long_frames(weir, "g0", "tx"):
+        tcp.guest_to_guest(guests[0], guests[1], "10.0.0.2")
+    stats = weir.guest("g1")
+    need(stats["rx_finished"] > 0, f"{stats}")
+    need(stats["rx_bytes"] <= 1514 * stats["rx_packets"], f"long frames reach it: {stats}")
+    dropped = {key: n for key, n in stats.items() if key.startswith("rx_dropped") and n > 0}
+    need(not dropped, f"frames are lost: {dropped}")
+    tcp.guest_to_guest(guests[1], guests[0], "10.0.0.3", 4)
+
+
+def tso_of_a_guest_reaches_one_that_takes_no_offload():
+    _tso_reaches_a_guest_without("engine")
+
+
+def tso_of_a_guest_reaches_one_that_takes_no_offload_by_the_library():
+    _tso_reaches_a_guest_without("library")
+
+
 def tcp_without_offloads_and_mergeable_buffers():
     weir = Weir(*TAP, "--guest", GUEST + ",mrg_rxbuf=off,tso=off,csum=off")
     _address_of_host()

@@ -143,7 +143,7 @@ loopback_get_queues(struct weir_endpoint *endpoint, struct weir_endpoint_client 
 static uint32_t
 loopback_tx_offloads(const struct weir_endpoint *endpoint)
 {
-	/* What its own guest does not take, the guest port refuses and counts. */
+	/* What its own guest does not take, the guest port finishes. */
 	return WEIR_OFFLOAD_CAP_ALL;
 }
 

@@ -245,7 +245,7 @@ patch_stop(struct weir_endpoint *endpoint, struct weir_endpoint_client *client,
 static uint32_t
 patch_tx_offloads(const struct weir_endpoint *endpoint)
 {
-	/* What the other guest does not take, its guest port refuses and counts. */
+	/* What the other guest does not take, its guest port finishes. */
 	return WEIR_OFFLOAD_CAP_ALL;
 }
 
