@@ -20,6 +20,7 @@
 #include "weir_endpoint.h"
 #include "weir_error.h"
 #include "weir_frame_lease.h"
+#include "weir_offload.h"
 #include "weir_rx_ids.h"
 
 #define CAPACITY_DEFAULT 256
@@ -29,10 +30,13 @@
 #define L2_BYTES (RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN)
 #define MTU_MAX 9216
 #define BURST 32
+/** Frames that one packet is cut into, and segments that it has, at most. */
+#define CUT_MAX 512
 
 struct frames {
 	struct weir_frame_lease *lease;
 	uint64_t mtu;
+	uint64_t capacity;
 
 	/* Which lcore, if any, is inside the lease's data path; the lock keeps it so. */
 	pthread_mutex_t lock;
@@ -44,6 +48,10 @@ struct frames_queue {
 	struct weir_frame_lease *lease;
 	struct weir_rx_ids rx;
 	bool holds_back; /* the guest has sent more than was taken */
+
+	struct weir_offload_cut cut;
+	struct weir_tx_segment segments[CUT_MAX];
+	struct rte_mbuf *frames[CUT_MAX];
 };
 
 static struct frames *
@@ -155,10 +163,45 @@ frame_fill(struct rte_mbuf *frame, const struct weir_tx_segment *head)
 static bool
 fits(const struct frames *frames, const struct weir_tx_segment *head)
 {
-	/* Segmentation is not offered; a guest that uses it all the same loses the frame. */
 	return head->frame_len <= frames->mtu + L2_BYTES &&
-	       head->offload.gso_type == WEIR_GSO_NONE &&
 	       !(head->offload.flags & WEIR_OFFLOAD_VLAN);
+}
+
+/**
+ * Cut a packet, and send the frames, all or none: the far end has each in one piece.
+ *
+ * @return 1 when it was taken, sent or not.
+ */
+static uint16_t
+cut_send(struct frames_queue *q, const struct weir_tx_segment **packet, uint16_t *n_sent,
+	 uint64_t *bytes)
+{
+	const struct frames *frames = frames_of(q->base.endpoint);
+	const struct weir_tx_segment *head = *packet;
+	struct weir_offload_cut *cut = &q->cut;
+	uint16_t n, i = 0;
+
+	*packet = head + head->n_segments;
+	if (head->n_segments >= CUT_MAX ||
+	    weir_offload_cut_begin(cut, head, WEIR_OFFLOAD_CAP_CSUM) != 0 ||
+	    cut->n_frames > RTE_MIN(frames->capacity, (uint64_t)CUT_MAX))
+		return 1;
+	n = weir_frame_lease_take(q->lease, q->frames, cut->n_frames);
+	if (n == cut->n_frames)
+		for (; weir_offload_cut_next(cut, q->segments) > 0 && fits(frames, q->segments);
+		     i++)
+			frame_fill(q->frames[i], q->segments);
+	if (i < n || n < cut->n_frames) {
+		weir_frame_lease_untake(q->lease, q->frames, n);
+		if (n == cut->n_frames)
+			return 1; /* too long for the far end */
+		*packet = head;
+		return 0;
+	}
+	weir_frame_lease_send(q->lease, q->frames, n);
+	*n_sent += 1;
+	*bytes += head->frame_len;
+	return 1;
 }
 
 /** Fill and send a burst. @return Packets taken, those that do not fit included. */
@@ -173,6 +216,8 @@ burst_send(struct frames_queue *q, const struct weir_tx_segment **segments, uint
 
 	n = weir_frame_lease_take(q->lease, burst, RTE_MIN(n_packets, BURST));
 	for (i = 0; i < n_packets && sent < n; i++, head += head->n_segments) {
+		if (unlikely(head->offload.gso_type != WEIR_GSO_NONE))
+			break;
 		if (unlikely(!fits(frames, head)))
 			continue;
 		frame_fill(burst[sent++], head);
@@ -199,7 +244,10 @@ frames_tx_avail(struct weir_queue *queue, struct weir_access *access,
 		return n_packets;
 	}
 	do {
-		n = burst_send(q, &segments, n_packets - taken, &sent, &bytes);
+		if (likely(segments->offload.gso_type == WEIR_GSO_NONE))
+			n = burst_send(q, &segments, n_packets - taken, &sent, &bytes);
+		else
+			n = cut_send(q, &segments, &sent, &bytes);
 		taken += n;
 	} while (n > 0 && taken < n_packets);
 	q->holds_back = taken < n_packets;
@@ -270,11 +318,11 @@ static int
 frames_open(struct weir_endpoint *endpoint, const struct weir_keys *keys)
 {
 	struct frames *frames = frames_of(endpoint);
-	uint64_t capacity = CAPACITY_DEFAULT;
 	int rc;
 
 	frames->mtu = MTU_DEFAULT;
-	rc = weir_keys_number(keys, "capacity", 1, CAPACITY_MAX, &capacity);
+	frames->capacity = CAPACITY_DEFAULT;
+	rc = weir_keys_number(keys, "capacity", 1, CAPACITY_MAX, &frames->capacity);
 	if (rc == 0)
 		rc = weir_keys_number(keys, "mtu", RTE_ETHER_MIN_MTU, MTU_MAX, &frames->mtu);
 	if (rc != 0)
@@ -282,7 +330,7 @@ frames_open(struct weir_endpoint *endpoint, const struct weir_keys *keys)
 	pthread_mutex_init(&frames->lock, NULL);
 	frames->lease = weir_frame_lease_create(&(struct weir_frame_lease_conf){
 		.name = weir_endpoint_name(endpoint),
-		.capacity = capacity,
+		.capacity = frames->capacity,
 		.frame_bytes = frames->mtu + L2_BYTES,
 		.numa_node = SOCKET_ID_ANY,
 		.run = frames_run,
@@ -354,7 +402,7 @@ frames_stop(struct weir_endpoint *endpoint, struct weir_endpoint_client *client,
 static uint32_t
 frames_tx_offloads(const struct weir_endpoint *endpoint)
 {
-	return WEIR_OFFLOAD_CAP_CSUM;
+	return WEIR_OFFLOAD_CAP_ALL;
 }
 
 static uint32_t
