@@ -331,8 +331,8 @@ port_queue_inspect(const struct weir_queue *queue, struct rte_tel_data *dict)
 void
 port_queue_drop(struct port_queue *q)
 {
+	/* As those that are in the device's own ring. */
 	rte_pktmbuf_free_bulk(q->pending, q->n_pending);
-	weir_count(&q->base.stats.tx_dropped, q->n_pending);
 	q->n_pending = 0;
 }
 
