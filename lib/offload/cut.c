@@ -40,9 +40,9 @@ packet_head(const struct weir_tx_segment *packet, uint8_t *to, uint32_t n)
 static int
 cut_check_tcp(struct weir_offload_cut *cut, const struct weir_offload *o, uint32_t had)
 {
-	const struct rte_tcp_hdr *tcp = (const void *)(cut->original + o->csum_start);
 	bool ipv6 = (o->gso_type & ~WEIR_GSO_ECN) == WEIR_GSO_TCPV6;
 	uint32_t ip_len = ipv6 ? sizeof(struct rte_ipv6_hdr) : sizeof(struct rte_ipv4_hdr);
+	const struct rte_tcp_hdr *tcp;
 	uint16_t type;
 
 	if (!(o->flags & WEIR_OFFLOAD_NEEDS_CSUM) || o->gso_size == 0 ||
@@ -60,6 +60,7 @@ cut_check_tcp(struct weir_offload_cut *cut, const struct weir_offload *o, uint32
 		    ip->next_proto_id != IPPROTO_TCP)
 			return -EINVAL;
 	}
+	tcp = (const void *)(cut->original + o->csum_start);
 	cut->header_len = o->csum_start + (tcp->data_off >> 4) * 4;
 	if ((tcp->data_off >> 4) * 4u < sizeof(*tcp) || cut->header_len > had)
 		return -EINVAL;
