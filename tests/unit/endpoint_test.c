@@ -5,6 +5,7 @@
  * see there.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -416,6 +417,94 @@ a_pair_put_aside_gets_nothing(void **state)
 	guest_attach(env, 1);
 }
 
+static unsigned int n_link_ups, n_link_downs;
+
+static void
+note_link(struct weir_endpoint_client *client, enum weir_endpoint_action action, bool link_up)
+{
+	assert_int_equal(action, WEIR_ENDPOINT_LINK);
+	*(link_up ? &n_link_ups : &n_link_downs) += 1;
+}
+
+static void
+link_to_another_guest_is_told(void **state)
+{
+	struct env *env = *state;
+	const struct weir_endpoint_ops *ops = weir_endpoint_ops(env->endpoint);
+	unsigned int round;
+
+	/* Whose peer another lcore polls stays with it. */
+	if (env->peer == NULL || env->there.started)
+		return;
+	n_link_ups = n_link_downs = 0;
+	env->guest->client.action = note_link;
+	for (round = 1; round <= 3; round++) {
+		plain_guest_detach(env->peer);
+		assert_int_equal(n_link_downs, round);
+		assert_false(ops->link_up(env->endpoint));
+		assert_int_equal(plain_guest_attach(env->peer, env->endpoint), 0);
+		assert_int_equal(n_link_ups, round);
+		assert_true(ops->link_up(env->endpoint));
+	}
+	env->guest->client.action = NULL;
+}
+
+static void *
+put_aside_and_take_up(void *arg)
+{
+	struct env *env = arg;
+	unsigned int round;
+	uint16_t i;
+
+	/* As the vhost thread does, which waits for no lcore. */
+	for (round = 0; round < 300; round++) {
+		i = 1 + round % 3;
+		env->guest->queues[i]->ops->set_active(env->guest->queues[i], round / 3 % 2 == 1);
+		usleep(100);
+	}
+	for (i = 1; i < 4; i++)
+		env->guest->queues[i]->ops->set_active(env->guest->queues[i], true);
+	return NULL;
+}
+
+static void
+pairs_come_into_use_and_go_under_traffic(void **state)
+{
+	struct env *env = *state;
+	pthread_t thread;
+	unsigned int round;
+	uint16_t i;
+
+	if (n_queues_max(env) < 4)
+		return;
+	guest_detach(env);
+	guest_attach(env, 4);
+	for (i = 0; i < 4; i++)
+		env->guest->queues[i]->ops->set_active(env->guest->queues[i], true);
+	assert_int_equal(pthread_create(&thread, NULL, put_aside_and_take_up, env), 0);
+	for (round = 0; round < 1000; round++) {
+		for (i = 0; i < 4; i++) {
+			struct plain_pair *pair = &env->guest->pairs[i];
+
+			plain_pair_post(pair, PLAIN_IDS);
+			plain_pair_send(pair, 8, 60 + i, 1, NULL);
+			plain_pair_poll(pair);
+		}
+		if (env->peer != NULL && !env->there.started)
+			plain_pair_work(&env->peer->pairs[0]);
+	}
+	pthread_join(thread, NULL);
+	for (i = 0; i < 4; i++) {
+		struct plain_pair *pair = &env->guest->pairs[i];
+
+		assert_true(pair->taken > 0);
+		poll_until(env, &pair->done, pair->taken);
+		assert_int_equal(plain_pair_n_tx(pair, PLAIN_HELD), 0);
+	}
+	guest_detach(env);
+	guest_attach(env, 1);
+}
+
 static void
 a_guest_comes_and_goes_with_ids_in_flight(void **state)
 {
@@ -538,6 +627,8 @@ main(void)
 		CLAIM(readiness_is_told),
 		CLAIM(every_pair_sends),
 		CLAIM(a_pair_put_aside_gets_nothing),
+		CLAIM(link_to_another_guest_is_told),
+		CLAIM(pairs_come_into_use_and_go_under_traffic),
 		CLAIM(a_guest_comes_and_goes_with_ids_in_flight),
 		CLAIM(counters_outlive_the_guest),
 		CLAIM(cleared_counters_count_from_zero),
