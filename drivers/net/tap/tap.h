@@ -121,6 +121,25 @@ tap_frame_is_sound(const struct weir_tx_segment *head)
 	return head->frame_len <= WEIR_FRAME_LEN_MAX && !(head->offload.flags & WEIR_OFFLOAD_VLAN);
 }
 
+/** What tx_avail took, and what of it can never be sent. */
+static inline void
+tap_tx_count(struct weir_queue_stats *stats, uint16_t n_packets, uint16_t taken, uint16_t dropped,
+	     uint64_t bytes)
+{
+	weir_count(&stats->tx_packets, taken - dropped);
+	weir_count(&stats->tx_bytes, bytes);
+	weir_count(&stats->tx_dropped, dropped);
+	weir_count(&stats->tx_busy, taken < n_packets);
+}
+
+static inline void
+tap_rx_count(struct weir_queue_stats *stats, uint16_t filled, uint16_t dropped, uint64_t bytes)
+{
+	weir_count(&stats->rx_packets, filled);
+	weir_count(&stats->rx_bytes, bytes);
+	weir_count(&stats->rx_dropped, dropped);
+}
+
 /* The ways to move frames. */
 
 struct tap_queue_conf {

@@ -135,9 +135,7 @@ tap_rx_poll(struct weir_queue *queue, struct weir_access *access, uint16_t *ids,
 		bytes += meta.len;
 		filled++;
 	}
-	weir_count(&queue->stats.rx_packets, filled);
-	weir_count(&queue->stats.rx_bytes, bytes);
-	weir_count(&queue->stats.rx_dropped, dropped);
+	tap_rx_count(&queue->stats, filled, dropped, bytes);
 	return weir_rx_ids_take(&q->rx, ids, filled);
 }
 
@@ -189,10 +187,7 @@ tap_tx_avail(struct weir_queue *queue, struct weir_access *access,
 			tap_file_lost(&q->file, n_changes);
 		dropped++;
 	}
-	weir_count(&queue->stats.tx_packets, taken - dropped);
-	weir_count(&queue->stats.tx_bytes, bytes);
-	weir_count(&queue->stats.tx_dropped, dropped);
-	weir_count(&queue->stats.tx_busy, taken < n_packets);
+	tap_tx_count(&queue->stats, n_packets, taken, dropped, bytes);
 	return taken;
 }
 

@@ -272,8 +272,7 @@ sqpoll_rx_poll(struct weir_queue *queue, struct weir_access *access, uint16_t *i
 	}
 	reads_submit(q);
 	weir_uring_flush(q->ring);
-	weir_count(&queue->stats.rx_packets, filled);
-	weir_count(&queue->stats.rx_bytes, bytes);
+	tap_rx_count(&queue->stats, filled, 0, bytes);
 	return weir_rx_ids_take(&q->rx, ids, n);
 }
 
@@ -331,10 +330,7 @@ sqpoll_tx_avail(struct weir_queue *queue, struct weir_access *access,
 	}
 	if (taken > 0)
 		weir_uring_flush(q->ring);
-	weir_count(&queue->stats.tx_packets, taken - dropped);
-	weir_count(&queue->stats.tx_bytes, bytes);
-	weir_count(&queue->stats.tx_dropped, dropped);
-	weir_count(&queue->stats.tx_busy, taken < n_packets);
+	tap_tx_count(&queue->stats, n_packets, taken, dropped, bytes);
 	return taken;
 }
 

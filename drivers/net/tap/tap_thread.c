@@ -173,9 +173,7 @@ thread_rx_poll(struct weir_queue *queue, struct weir_access *access, uint16_t *i
 		}
 		frame_consume(q);
 	}
-	weir_count(&queue->stats.rx_packets, filled);
-	weir_count(&queue->stats.rx_bytes, bytes);
-	weir_count(&queue->stats.rx_dropped, dropped);
+	tap_rx_count(&queue->stats, filled, dropped, bytes);
 	return weir_rx_ids_take(&q->rx, ids, n);
 }
 
@@ -247,10 +245,7 @@ thread_tx_avail(struct weir_queue *queue, struct weir_access *access,
 	if (n > 0)
 		weir_frame_queues_push(q->fq, WEIR_GUEST_TO_HOST, burst, n);
 	q->holds_back = taken < n_packets;
-	weir_count(&queue->stats.tx_packets, taken - dropped);
-	weir_count(&queue->stats.tx_bytes, bytes);
-	weir_count(&queue->stats.tx_dropped, dropped);
-	weir_count(&queue->stats.tx_busy, q->holds_back);
+	tap_tx_count(&queue->stats, n_packets, taken, dropped, bytes);
 	return taken;
 }
 
