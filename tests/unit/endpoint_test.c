@@ -326,6 +326,19 @@ the_longest_frame_is_taken(void **state)
 	assert_int_equal(pair->queue->stats.tx_packets + pair->queue->stats.tx_dropped, 1);
 }
 
+/** A kernel thread may have something to say for a moment after the last frame. */
+static void
+becomes_idle(struct env *env)
+{
+	struct plain_pair *pair = &env->guest->pairs[0];
+	uint64_t end = now_ms() + PATIENCE_MS;
+
+	while (pair->queue->ops->poll_ready(pair->queue, &pair->access, false)) {
+		assert_true(now_ms() < end);
+		plain_pair_poll(pair);
+	}
+}
+
 static void
 readiness_is_told(void **state)
 {
@@ -337,7 +350,7 @@ readiness_is_told(void **state)
 
 	plain_pair_post(pair, PLAIN_IDS);
 	poll_a_while(env);
-	assert_false(ops->poll_ready(pair->queue, &pair->access, false));
+	becomes_idle(env);
 	if (env->feed == NULL)
 		return;
 	fed = env->feed(env, 1, 60);
@@ -346,7 +359,7 @@ readiness_is_told(void **state)
 	assert_true(ops->poll_ready(pair->queue, &pair->access, true));
 	poll_until(env, &pair->received, fed);
 	poll_a_while(env);
-	assert_false(ops->poll_ready(pair->queue, &pair->access, false));
+	becomes_idle(env);
 }
 
 /** Queue pairs that a guest of this endpoint can have. */
