@@ -170,12 +170,15 @@ pcapng_count(const uint8_t *records, size_t len)
 static void
 copy_pieces(uint8_t *to, uint32_t len, const struct weir_tx_segment *segments)
 {
+	uint16_t i, n = segments->n_segments;
 	uint32_t part;
 
-	for (; len > 0; len -= part, to += part, segments++) {
-		part = RTE_MIN(len, segments->len);
-		rte_memcpy(to, segments->addr, part);
+	for (i = 0; i < n && len > 0; i++, len -= part, to += part) {
+		part = RTE_MIN(len, segments[i].len);
+		rte_memcpy(to, segments[i].addr, part);
 	}
+	/* Its pieces are shorter than it says: nothing of another frame shows here. */
+	memset(to, 0, len);
 }
 
 /** Likewise, with the tag that lies beside the frame. */

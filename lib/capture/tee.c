@@ -80,6 +80,14 @@ weir_capture_stage(struct weir_capture_tee *tees, enum weir_capture_side side, u
 		tees->outcome = tee_stage(tees, side, now_ns, segments);
 }
 
+bool
+weir_capture_sees(const struct weir_capture_tee *tees, enum weir_capture_side side)
+{
+	while (tees != NULL && !(tees->sides & side))
+		tees = tees->next;
+	return tees != NULL;
+}
+
 void
 weir_capture_keep(struct weir_capture_tee *tees)
 {

@@ -132,6 +132,9 @@ uint64_t weir_capture_now(void);
 void weir_capture_stage(struct weir_capture_tee *tees, enum weir_capture_side side, uint64_t now_ns,
 			const struct weir_tx_segment *segments);
 
+/** Whether one of them wants frames of this side. Any thread that has the point. */
+bool weir_capture_sees(const struct weir_capture_tee *tees, enum weir_capture_side side);
+
 /** Keep the frame staged last. */
 void weir_capture_keep(struct weir_capture_tee *tees);
 

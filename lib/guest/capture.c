@@ -203,7 +203,8 @@ point_changed(struct weir_capture_point *point, struct weir_capture_tee *tees)
 	struct weir_pair *pair = guest->pairs[point->index];
 
 	pair->tees = tees;
-	pair->access.ops = tees != NULL ? &captured_access_ops : pair->path->access;
+	pair->access.ops = weir_capture_sees(tees, WEIR_CAPTURE_RX) ? &captured_access_ops
+								    : pair->path->access;
 }
 
 void

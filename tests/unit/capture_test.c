@@ -193,6 +193,41 @@ frames_are_cut_at_the_snap_length(void **state)
 }
 
 static void
+frame_longer_than_a_block_is_cut(void **state)
+{
+	const uint32_t most = CAPTURE_BLOCK_BYTES - pcapng_packet_len(0);
+	struct weir_tx_segment pieces[5];
+	struct pcapng_file *file;
+	uint32_t i;
+
+	for (i = 0; i < RTE_DIM(pieces); i++)
+		pieces[i] = segment_of(65535);
+	pieces[0].n_segments = RTE_DIM(pieces);
+	pieces[0].frame_len = RTE_DIM(pieces) * 65535;
+	assert_int_equal(start("long", "guest=g0,staging=1M"), 0);
+	see(WEIR_CAPTURE_TX, 60);
+	weir_capture_stage(tees, WEIR_CAPTURE_TX, weir_capture_now(), pieces);
+	weir_capture_keep(tees);
+	/* And one that is shorter than it says. */
+	pieces[0].n_segments = 1;
+	pieces[0].frame_len = 65600;
+	weir_capture_stage(tees, WEIR_CAPTURE_TX, weir_capture_now(), pieces);
+	weir_capture_keep(tees);
+	assert_int_equal(weir_capture_stop("long"), 0);
+	file = file_of("long");
+	assert_int_equal(file->n_frames, 3);
+	assert_int_equal(file->frames[1].captured, most);
+	assert_int_equal(file->frames[1].original, 5 * 65535);
+	for (i = 0; i < most; i++)
+		assert_int_equal(file->frames[1].data[i], frame[i % 65535]);
+	assert_int_equal(file->frames[2].captured, 65600);
+	assert_memory_equal(file->frames[2].data, frame, 65535);
+	for (i = 65535; i < 65600; i++)
+		assert_int_equal(file->frames[2].data[i], 0);
+	pcapng_file_free(file);
+}
+
+static void
 tag_beside_a_frame_is_in_the_record(void **state)
 {
 	static const uint8_t tag[] = {0x81, 0, 0x20, 0x07};
@@ -688,6 +723,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		CLAIM(frames_are_read_back_as_they_went),
 		CLAIM(frames_are_cut_at_the_snap_length),
+		CLAIM(frame_longer_than_a_block_is_cut),
 		CLAIM(tag_beside_a_frame_is_in_the_record),
 		CLAIM(frame_that_is_not_kept_was_none),
 		CLAIM(only_the_direction_asked_for_is_captured),
