@@ -65,6 +65,8 @@ traffic_init(struct traffic *traffic, const struct vhost_options *options, struc
 	for (i = 0; i < guests->n_ports; i++) {
 		if (options->path == PATH_ONE_WAY && i % 2 == 1)
 			continue;
+		if (options->n_busy > 0 && i >= options->n_busy)
+			break;
 		for (q = 0; q < guests->ports[i].n_queues; q++)
 			stream_init(traffic, &guests->ports[i], q,
 				    &guests->ports[across ? i ^ 1 : i], tag);
@@ -229,6 +231,16 @@ traffic_receive(struct traffic *traffic, uint16_t port, uint16_t queue, uint64_t
 	return n;
 }
 
+/** Ports that something can come to; the pair of a busy one is. */
+static unsigned int
+n_listening(const struct traffic *traffic)
+{
+	unsigned int n_busy = traffic->options->n_busy;
+
+	return n_busy == 0 ? traffic->guests->n_ports
+			   : RTE_MIN(traffic->guests->n_ports, (n_busy + 1) / 2 * 2);
+}
+
 static uint32_t
 receive_all(struct traffic *traffic)
 {
@@ -236,7 +248,7 @@ receive_all(struct traffic *traffic)
 	uint32_t n = 0;
 	unsigned int i, q;
 
-	for (i = 0; i < guests->n_ports; i++)
+	for (i = 0; i < n_listening(traffic); i++)
 		for (q = 0; q < guests->ports[i].n_queues; q++)
 			n += traffic_receive(traffic, guests->ports[i].id, q, NULL);
 	return n;
@@ -329,6 +341,24 @@ uint64_t
 traffic_arrived(const struct traffic *traffic)
 {
 	return traffic->comes_back ? traffic->stats.received : traffic->n_sent;
+}
+
+double
+traffic_fairness(const struct traffic *traffic)
+{
+	uint64_t least = UINT64_MAX, most = 0;
+	unsigned int i, f;
+
+	for (i = 0; i < traffic->n_streams; i++) {
+		const struct traffic_stream *stream = &traffic->streams[i];
+		uint64_t n = 0;
+
+		for (f = 0; f < stream->n_flows; f++)
+			n += stream->flows[f].n_sent;
+		least = RTE_MIN(least, n);
+		most = RTE_MAX(most, n);
+	}
+	return most > 0 ? (double)least / most : 0;
 }
 
 int

@@ -83,6 +83,9 @@ void traffic_drain(struct traffic *traffic);
 /** What came, of which a rate is made: where nothing comes back, what was taken. */
 uint64_t traffic_arrived(const struct traffic *traffic);
 
+/** Frames of the stream that sent fewest, to those of the one that sent most. */
+double traffic_fairness(const struct traffic *traffic);
+
 /** Make and send up to @p n frames of a stream: how many the driver took. */
 uint32_t traffic_send(struct traffic *traffic, struct traffic_stream *stream, uint32_t n);
 /** What a port's queue has; @p numbers, if not NULL, gets each frame's, or UINT64_MAX. */

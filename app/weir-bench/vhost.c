@@ -147,6 +147,9 @@ measure_rate(struct vhost *vhost)
 	row(vhost, "Gbit/s", bytes * 8 / seconds / 1e9, true);
 	row(vhost, "sent, frames", traffic->n_sent, true);
 	row(vhost, "lost, percent", sent > 0 ? 100.0 * traffic->stats.lost / sent : 0, false);
+	if (traffic->n_streams > 1)
+		row(vhost, "least to most of a queue, percent", 100 * traffic_fairness(traffic),
+		    true);
 	report_checks(vhost);
 	return sent > 0 ? 0 : weir_error(EIO, "vhost: the back-end took not a frame");
 }

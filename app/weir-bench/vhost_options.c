@@ -31,6 +31,7 @@ vhost_options_help(FILE *out)
 		"  --txpkts LENS      bytes of a frame, 60 to %d: 64 (default), 64*7,570*4,1518\n"
 		"                     in turn, or imix (" IMIX ")\n"
 		"  --flows N          of each port, by address and UDP port (default 1)\n"
+		"  --busy N           only the first N ports send (default 0: all)\n"
 		"  --burst N          frames a call of the driver (default 32)\n"
 		"  --window N         frames on their way at most; 0: as many as the rings take\n"
 		"                     (default; of round trips 1)\n"
@@ -153,6 +154,7 @@ option_take(struct vhost_options *options, const char *name, const char *text)
 		}                                                                                  \
 	} while (0)
 	NUMBER("flows", 1, VHOST_FLOWS_MAX, n_flows, 1);
+	NUMBER("busy", 0, VHOST_PORTS_MAX, n_busy, 1);
 	NUMBER("burst", 1, VHOST_BURST_MAX, burst, 1);
 	NUMBER("window", 0, VHOST_WINDOW_MAX, window, 1);
 	NUMBER("rate", 1, 1e9, rate, 1);
@@ -176,6 +178,7 @@ vhost_options_parse(int argc, char **argv, struct vhost_options *options)
 		{"measure", required_argument, NULL, 0},
 		{"txpkts", required_argument, NULL, 0},
 		{"flows", required_argument, NULL, 0},
+		{"busy", required_argument, NULL, 0},
 		{"burst", required_argument, NULL, 0},
 		{"window", required_argument, NULL, 0},
 		{"rate", required_argument, NULL, 0},

@@ -35,6 +35,7 @@ struct vhost_options {
 	uint16_t lens[VHOST_LENS_MAX];	    /* frame after frame, in turn */
 	unsigned int n_lens;
 	const char *lens_text;
+	unsigned int n_busy; /* ports that send, the first ones; 0: all */
 	uint16_t len_max;
 	unsigned int n_flows; /* of each port */
 	uint32_t burst;

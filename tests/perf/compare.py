@@ -88,6 +88,9 @@ def rate(run, peer, line, case, ports, packed, *words):
         raise AssertionError(f"frames duplicated, reordered or corrupted: {rows}")
     run.add(line, case, peer.name, "Mpps", rows["received, Mpps"],
             best=rows["received, best 2 ms, Mpps"], lost_percent=rows["lost, percent"])
+    if "least to most of a queue, percent" in rows:
+        run.add(line + ", fairness", case, peer.name, "least to most, %",
+                rows["least to most of a queue, percent"])
     run.add(line + ", back-end", case, peer.name, "cycles a frame", peer.cycles_per_frame())
 
 
@@ -130,6 +133,26 @@ def latency(run, peer, case, words):
     rows = guests(1, False, "--measure=round-trip", *words)
     for part in ("p50", "p99"):
         run.add("round trip", f"{case}, {part}", peer.name, "us", rows[f"{part}, ns"] / 1000)
+
+
+def scale(n):
+    """Cases of @n guests on one lcore: one of them busy, all of them, none yet."""
+    def memory_of_each(run, peer, case):
+        port = IdleGuests(n)
+        time.sleep(4)
+        megabytes = peers.own_megabytes(peer.pid, port.popen.pid)
+        port.quit()
+        run.add("memory", case, peer.name, "MB", megabytes / n)
+
+    def cases(run, peer):
+        yield (f"{n} guests, each, before the first frame",
+               lambda case: memory_of_each(run, peer, case))
+        # No window: each guest sends as fast as its own ring is emptied.
+        for busy in (1, n):
+            yield (f"{busy} of {n} guests busy",
+                   lambda case, b=busy: rate(run, peer, "scale", case, n, False, f"--busy={b}"))
+
+    return cases
 
 
 def sink(run, peer):
@@ -190,14 +213,16 @@ def memory(run, peer):
     yield "2 guests", measure
 
 
-# line: (what of a peer it needs, the cases, who takes part, in every round)
+# line: (what of a peer it needs, the cases, who takes part, in how many rounds at most)
 LINES = {
-    "cable": (("cable", 2, 1500), cable, ALL, True),
-    "cable-9000": (("cable", 2, 9000), cable_9000, ALL, True),
-    "loop": (("loop", 1, 1500), loop, SLEEPERS, True),
-    "sink": (("sink", 1, 1500), sink, ALL, True),
-    "idle": (("loop", IDLE_GUESTS, 1500), idle, SLEEPERS, False),
-    "memory": (("cable", 2, 1500), memory, ALL, False),
+    "cable": (("cable", 2, 1500), cable, ALL, 99),
+    "cable-9000": (("cable", 2, 9000), cable_9000, ALL, 99),
+    "loop": (("loop", 1, 1500), loop, SLEEPERS, 99),
+    "sink": (("sink", 1, 1500), sink, ALL, 99),
+    "idle": (("loop", IDLE_GUESTS, 1500), idle, SLEEPERS, 1),
+    "memory": (("cable", 2, 1500), memory, ALL, 1),
+    "scale-8": (("loop", 8, 1500), scale(8), ALL, 2),
+    "scale-30": (("loop", 30, 1500), scale(30), ALL, 2),
 }
 
 
@@ -243,7 +268,7 @@ def measure_all(run):
     options = run.options
     for run.round in range(options.rounds):
         for line in options.lines:
-            if not LINES[line][3] and run.round > 0:
+            if run.round >= LINES[line][3]:
                 continue
             takers = LINES[line][2]
             # Who goes first changes, so that a drift of the machine hits all.
@@ -251,6 +276,11 @@ def measure_all(run):
                 start = takers[(i + run.round) % len(takers)]
                 if options.peers and start.name not in options.peers:
                     continue
+                if time.monotonic() - options.start > 60 * options.minutes:
+                    run.say(f"{options.minutes} minutes are over: the rest is not measured")
+                    options.failures.append(f"after {options.minutes} minutes, in round "
+                                            f"{run.round + 1} of {options.rounds}: the rest")
+                    return
                 turn(run, line, start)
                 report.write_json(run, f"{options.out}.json")
 
@@ -263,6 +293,7 @@ def parse():
     parser.add_argument("--quick", action="store_true", help="one round, short: 3 minutes")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float, help="of one throughput figure")
+    parser.add_argument("--minutes", type=float, default=19, help="begin nothing after so many")
     parser.add_argument("--out", default=os.path.join(BUILD, "compare"),
                         help="OUT.json and OUT-*.svg (default build/compare)")
     parser.add_argument("--docs", action="store_true",

@@ -12,7 +12,7 @@ BEGIN = "<!-- make bench: begin -->"
 END = "<!-- make bench: end -->"
 OURS = "weir"
 PEERS = ("testpmd", "Open vSwitch")
-MORE_IS_BETTER = ("Mpps",)
+MORE_IS_BETTER = ("Mpps", "least to most, %")
 FAR_NS = 200  # a cache line there and back: about 85 ns, or 365
 # line: (file name, title, label of the axis, logarithmic)
 CHARTS = {
