@@ -9,7 +9,7 @@ import time
 
 from harness import Console, HugePages, Testpmd, Weir, main, need, telemetry, wait_for
 from harness.testpmd import virtio_user
-from harness.weir import WEIR, cores, eal_options, refused
+from harness.weir import TREE, WEIR, cores, eal_options, refused
 
 LOOP = ("--endpoint", "name=loop,type=loopback")
 G0 = ("--guest", "name=g0,socket=/run/weir/g0.sock,endpoint=loop")
@@ -200,8 +200,11 @@ def every_console_command_is_a_telemetry_word():
              if not command.startswith(("show", "help"))}
     known = set(telemetry("/"))
     need(len(words) > 6 and words <= known, f"missing: {words - known}")
+    with open(os.path.join(TREE, "docs", "operations.md"), encoding="utf-8") as file:
+        manual = file.read()
     for word in words:
         need("Parameters: " in telemetry(f"/help,{word}")[word], f"{word} has no help")
+        need(re.search(rf"`{word}[,`]", manual), f"{word} is not in docs/operations.md")
 
 
 def start_up_file_is_run_before_it_is_ready():
