@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """testpmd on virtio-user: every frame that a guest sends is accounted for."""
+import itertools
+
 from harness import Testpmd, Weir, main, need, telemetry
 from harness.testpmd import virtio_user
+from harness.weir import eal_options
 
 SECONDS = 2
 FRAMES_MIN = 10000
@@ -46,6 +49,28 @@ def _loopback(packed, mergeable):
     need(("ring_packed" in features) == packed, f"features: {features}")
     need(("mrg_rxbuf" in features) == mergeable, f"features: {features}")
     pmd.quit()
+
+
+def loopback_in_every_path_of_virtio_user():
+    """Sixteen combinations; which code of the driver each takes is the driver's choice."""
+    # Without it, no vectors for packed rings.
+    eal = [*eal_options(2, 256), "--force-max-simd-bitwidth=512"]
+    for packed, mergeable, in_order, vectorized in itertools.product((False, True), repeat=4):
+        what = (f"packed={packed:d}, mrg_rxbuf={mergeable:d}, in_order={in_order:d}, "
+                f"vectorized={vectorized:d}")
+        weir = Weir("--endpoint", "name=loop,type=loopback", *_guests(1, "loop"))
+        pmd = Testpmd("pmd", virtio_user(0, "/run/weir/g0.sock", packed, mergeable)
+                      + f",in_order={in_order:d},vectorized={vectorized:d}", eal=eal)
+        port = pmd.exchange(1, SECONDS)[0]
+        print(f"{what}: {port['RX-packets']} frames")
+        need(port["TX-packets"] == port["RX-packets"], f"{what}: {port}")
+        _account(weir, 0, port, port)
+        features = weir.guest("g0")["features"]
+        for name, wanted in (("ring_packed", packed), ("mrg_rxbuf", mergeable),
+                             ("in_order", in_order)):
+            need((name in features) == wanted, f"{what}: features: {features}")
+        pmd.quit()
+        weir.end()
 
 
 def _patch(packed, mergeable):
