@@ -8,6 +8,7 @@ import time
 
 from harness import Guest, Nic, Skip, Testpmd, Weir, main, need, telemetry, wait_for
 from harness.testpmd import virtio_user
+from harness.weir import eal_options
 
 SOCKET = "/run/weir/g0.sock"
 LOOP = ("--endpoint", "name=loop,type=loopback",
@@ -180,6 +181,46 @@ def _endpoint_sees_all(path):
 def capture_of_an_endpoint_sees_all_its_guests():
     _endpoint_sees_all("engine")
     _endpoint_sees_all("library")
+
+
+def captures_follow_a_guest_that_is_moved_and_swapped():
+    weir = Weir(*LOOP, "--endpoint", "name=other,type=loopback",
+                "--capture", "name=guest,guest=g0,file=/run/guest.pcapng,snaplen=64",
+                "--capture", "name=loop,endpoint=loop,file=/run/loop.pcapng,snaplen=64",
+                eal=eal_options(3))
+    pmd = Testpmd("pmd", virtio_user(0, SOCKET))
+    _flow(pmd)
+
+    def seen(name):
+        return telemetry(f"/weir/capture/stats,{name}")["seen_packets"]
+
+    def goes_on(name):
+        before = seen(name)
+        wait_for(f"{name} to see frames", lambda: seen(name) > before + 1000)
+
+    for lcore in (2, 1, 2):
+        answer = telemetry(f"/weir/move/guest,g0,0,{lcore}")
+        need(isinstance(answer, dict), f"{answer}")
+        goes_on("guest")
+        goes_on("loop")
+    for endpoint in ("other", "loop", "other"):
+        answer = telemetry(f"/weir/swap/guest,g0,{endpoint}")
+        need(isinstance(answer, dict), f"{answer}")
+        goes_on("guest")
+        if endpoint == "loop":
+            goes_on("loop")
+        else:
+            before = seen("loop")
+            goes_on("guest")
+            need(seen("loop") == before, "what is on another endpoint is not seen")
+    need(telemetry("/weir/capture/info,guest")["interfaces"] == 1, "the guest keeps its interface")
+    pmd.do("stop")
+    for name in ("guest", "loop"):
+        _stop(name)
+    counts = _counts(["/run/guest.pcapng", "/run/loop.pcapng"])
+    need(counts[0] > counts[1] > 0, f"{counts}")
+    pmd.kill()
+    weir.end()
 
 
 main(globals())
