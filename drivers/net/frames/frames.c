@@ -235,7 +235,7 @@ frames_tx_avail(struct weir_queue *queue, struct weir_access *access,
 		const struct weir_tx_segment *segments, uint16_t n_packets, bool *done)
 {
 	struct frames_queue *q = frames_queue(queue);
-	uint16_t n, taken = 0, sent = 0;
+	uint16_t n = 1, taken = 0, sent = 0;
 	uint64_t bytes = 0;
 
 	*done = true;
@@ -243,13 +243,12 @@ frames_tx_avail(struct weir_queue *queue, struct weir_access *access,
 		weir_count(&queue->stats.tx_dropped, n_packets);
 		return n_packets;
 	}
-	do {
+	for (; n > 0 && taken < n_packets; taken += n) {
 		if (likely(segments->offload.gso_type == WEIR_GSO_NONE))
 			n = burst_send(q, &segments, n_packets - taken, &sent, &bytes);
 		else
 			n = cut_send(q, &segments, &sent, &bytes);
-		taken += n;
-	} while (n > 0 && taken < n_packets);
+	}
 	q->holds_back = taken < n_packets;
 	weir_count(&queue->stats.tx_packets, sent);
 	weir_count(&queue->stats.tx_bytes, bytes);
