@@ -72,7 +72,8 @@ def guests(ports, packed, *words):
             break
         print(f"once more: {run.stderr.strip().splitlines()[-1]}", file=sys.stderr)
     if run.returncode != 0:
-        raise AssertionError(f"weir-bench vhost: {run.stderr.strip().splitlines()[-1:]}")
+        said = [text for text in run.stderr.splitlines() if text.startswith("weir-bench: ")]
+        raise AssertionError(f"{said[-1] if said else run.stderr[-200:]} (exit {run.returncode})")
     rows = [json.loads(text) for text in run.stdout.splitlines() if text.startswith('{"mode')]
     return {row["case"]: row["back-end"] for row in rows}
 

@@ -88,14 +88,17 @@ class Row:
         self.values.setdefault(peer, {}).setdefault(place, []).append(value)
 
     def settle(self):
+        # Those that ratios are of decide; a variant that has none there shows what it has.
+        main = [self.values[peer] for peer in (OURS, *PEERS) if peer in self.values]
+
         def fewest(place):
-            return min(len(values.get(place, ())) for values in self.values.values())
+            return min((len(values.get(place, ())) for values in main), default=0)
 
         best = max(("near", "far"), key=fewest)
         if fewest(best) > 0:
             self.place = best
         for peer, placed in self.values.items():
-            values = placed[best] if self.place == best else sum(placed.values(), [])
+            values = placed.get(self.place) or sum(placed.values(), [])
             self.figures[peer] = (statistics.median(values), min(values), max(values))
 
     def ratio(self, peer):
