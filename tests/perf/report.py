@@ -197,16 +197,19 @@ def charts(run, out):
         names = _peers(of)
         path = f"{out}-{name}.svg"
         lines = [
-            f'set terminal svg size {max(640, 130 * len(of))},360 font "sans-serif,12" '
+            f'set terminal svg size {300 + 190 * len(of)},360 font "sans-serif,12" '
             'background "white"',
             f'set output "{path}"', f'set title "{title}"', f'set ylabel "{label}"',
             'set style data histograms', 'set style histogram clustered gap 1',
-            'set style fill solid 0.9', 'set boxwidth 0.9', 'set grid ytics', 'set key outside',
-            'set logscale y' if logarithmic else 'set yrange [0:*]', '$data << EOD',
-            "case " + " ".join(f'"{n}"' for n in names)]
+            'set style fill solid 0.9', 'set boxwidth 0.9', 'set grid ytics',
+            'set key outside', 'set xtics nomirror font ",9"',
+            'set bmargin 3',
+            'set logscale y' if logarithmic else 'set yrange [0:*]', '$data << EOD']
         for row in of:
             cells = [f"{row.figures[n][0]:g}" if n in row.figures else "?" for n in names]
-            lines.append(f'"{row.case}" ' + " ".join(cells))
+            # In two lines: beside each other they would not fit.
+            label = "\\n".join(row.case.replace(", ", " ").rsplit(" ", 1))
+            lines.append(f'"{label}" ' + " ".join(cells))
         lines += ["EOD", 'set datafile missing "?"', "plot " + ", ".join(
             f'$data using {i + 2}:xtic(1) title "{n}"' for i, n in enumerate(names))]
         try:
