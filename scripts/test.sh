@@ -61,9 +61,9 @@ fi
 
 sanitize()
 {
-	build build-address -Dsanitize=address &&
+	build build-address -Dsanitize=address -Doptimization=1 &&
 		run build-address unit 300 --suite unit "${wrap[@]}"
-	build build-thread -Dsanitize=thread &&
+	build build-thread -Dsanitize=thread -Doptimization=1 &&
 		run build-thread unit 300 --suite unit "${wrap[@]}"
 }
 
@@ -79,8 +79,8 @@ all)
 	;;
 slow)
 	build build && run build slow 5400 --suite slow
-	build build-address -Dsanitize=address && run build-address slow 1800 "${wrap[@]}" pool_stress_slow
-	build build-thread -Dsanitize=thread && run build-thread slow 1800 "${wrap[@]}" pool_stress_slow
+	build build-address -Dsanitize=address -Doptimization=1 && run build-address slow 1800 "${wrap[@]}" pool_stress_slow
+	build build-thread -Dsanitize=thread -Doptimization=1 && run build-thread slow 1800 "${wrap[@]}" pool_stress_slow
 	;;
 sanitize)
 	sanitize

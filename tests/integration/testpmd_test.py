@@ -7,8 +7,8 @@ from harness import Testpmd, Weir, main, need, telemetry
 from harness.testpmd import virtio_user
 from harness.weir import eal_options
 
-SECONDS = 2
-FRAMES_MIN = 10000
+SECONDS = 1
+FRAMES_MIN = 2000
 
 
 def _guests(n, endpoint):

@@ -18,6 +18,7 @@
 
 #include "harness.h"
 #include "vhost_guest.h"
+#include "weir_sanitize.h"
 
 #define PLACE 2048 /* of a frame, by token */
 #define PIECES_MAX 4
@@ -26,6 +27,12 @@
 #define NUM_BUFFERS 10 /* where it is in the header */
 #define RX 0
 #define TX 1
+
+#ifdef WEIR_SANITIZE
+#define N_ROUNDS 1000u
+#else
+#define N_ROUNDS 10000u
+#endif
 
 #define PACKED BIT(VIRTIO_F_RING_PACKED)
 #define INDIRECT BIT(VIRTIO_RING_F_INDIRECT_DESC)
@@ -83,7 +90,7 @@ world_init(struct world *w, uint64_t features)
 	vhost_guest_connect(&w->guests[1], w->path, features);
 	for (i = 0; i < 5000 && __atomic_load_n(&library_vid, __ATOMIC_ACQUIRE) < 0; i++)
 		usleep(1000);
-	w->vid = library_vid;
+	w->vid = __atomic_load_n(&library_vid, __ATOMIC_ACQUIRE);
 	assert_true(w->vid >= 0);
 	for (i = 0; i < 2; i++) {
 		config = driver_config(&w->guests[0].rings[i]);
@@ -361,7 +368,7 @@ rx_round(struct world *w)
 static void
 same(uint64_t features)
 {
-	uint32_t rounds = getenv("WEIR_SLOW") != NULL ? 500000 : 10000, i;
+	uint32_t rounds = getenv("WEIR_SLOW") != NULL ? 500000 : N_ROUNDS, i;
 	struct world *w = malloc(sizeof(*w));
 
 	world_init(w, BIT(VIRTIO_F_VERSION_1) | features);

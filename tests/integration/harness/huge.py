@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Huge pages, for the time of a claim."""
+import fcntl
 import re
 
 from .claim import Skip
 
 
 class HugePages:
-    """Enough free huge pages of 2 MB inside, as many as before outside."""
+    """Enough free huge pages of 2 MB inside, as many as before outside; one claim at a time."""
     PATH = "/proc/sys/vm/nr_hugepages"
 
     def __init__(self, pages):
         self.pages = pages
         self.before = None
+        self.lock = None
 
     def __enter__(self):
+        # A file that all claims see, whatever is mounted in their namespaces.
+        self.lock = open(__file__, "rb")  # pylint: disable=consider-using-with
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
         with open("/proc/meminfo", encoding="ascii") as file:
             free = int(re.search(r"HugePages_Free: *(\d+)", file.read())[1])
         self.before = self._read()
@@ -27,6 +32,7 @@ class HugePages:
 
     def __exit__(self, *_):
         self._write(self.before)
+        self.lock.close()
 
     def _read(self):
         with open(self.PATH, encoding="ascii") as file:
