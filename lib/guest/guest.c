@@ -250,12 +250,15 @@ guest_pools_create(struct weir_guest *guest, int numa_node)
 	};
 	char name[WEIR_OBJECT_NAMESIZE];
 
+	/* One that could not be freed, because its frames are out, stays. */
 	snprintf(name, sizeof(name), "%.20s.tx%d", guest->object.name, numa_node);
-	guest->tx_frames = weir_frame_pool_create(name, &conf);
+	if (guest->tx_frames == NULL)
+		guest->tx_frames = weir_frame_pool_create(name, &conf);
 	if (guest->tx_frames == NULL)
 		return -rte_errno;
 	snprintf(name, sizeof(name), "%.20s.rx%d", guest->object.name, numa_node);
-	guest->rx_frames = weir_frame_pool_create(name, &conf);
+	if (guest->rx_frames == NULL)
+		guest->rx_frames = weir_frame_pool_create(name, &conf);
 	if (guest->rx_frames == NULL) {
 		guest_pools_free(guest);
 		return -rte_errno;
