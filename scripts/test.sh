@@ -71,7 +71,8 @@ case ${1:-all} in
 all)
 	if build build; then
 		run build lint 120 --suite lint
-		run build unit 300 --suite unit --suite model
+		# One more than there are cores: the longest of them sleep.
+		run build unit 300 --suite unit --suite model --num-processes $((jobs + 1))
 	fi
 	CC=clang build build-clang
 	sanitize
