@@ -76,6 +76,10 @@ stop_all()
 clean_up()
 {
 	stop_all
+	# In a mount of the machine's own they would hold their pages for ever.
+	awk '$3 == "hugetlbfs" { print $2 }' /proc/mounts | while read -r dir; do
+		rm -f "$dir/$prefix"*
+	done
 	umount "$run/huge" 2>/dev/null || true
 	rm -rf "$run" /var/run/dpdk/"$prefix"*
 	echo "$nr_before" >"$nr"

@@ -73,7 +73,9 @@ def a_secondary_process_gets_grows_and_puts():
     seen = primary.count()
     need(seen["out"] == 5900 and seen["available"] == 16384 - 5900, f"with 5900 out {seen}")
     need(seen["made"] >= 5900 and seen["bytes"] > first["bytes"], f"nothing was made: {seen}")
-    need(peer.count() == seen, "the processes count differently")
+    theirs = peer.count()  # the memory thread may have made more since
+    need(all(theirs[key] == seen[key] for key in ("out", "available")),
+         f"the processes count differently: {seen}, {theirs}")
     # What one has given back the other gets.
     need(peer.ask("put 5000") == "5000" and primary.ask("get 4000") == "4000", "lost objects")
     need(primary.ask("put 4900") == "4900", "lost objects")
