@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "port.h"
+#include "weir_sanitize.h"
 
 /* rx: to the guest. */
 
@@ -47,6 +48,7 @@ rx_fetch(struct port *port, uint16_t i)
 	if (rx->next == rx->n) {
 		rx->next = 0;
 		rx->n = rte_eth_rx_burst(port->device.id, i, rx->frames, PORT_BURST);
+		weir_sanitize_receive((void **)rx->frames, rx->n);
 	}
 	return rx->n - rx->next;
 }
@@ -169,6 +171,7 @@ tx_flush(struct port_queue *q)
 			return;
 		}
 	}
+	weir_sanitize_send((void **)q->pending, n);
 	sent = rte_eth_tx_burst(device->id, q->index, q->pending, n);
 	q->n_pending -= sent;
 	if (q->n_pending > 0)
