@@ -101,14 +101,14 @@ iface_flags(unsigned long code, int flags)
 	return request.ifr_flags;
 }
 
-/** What the host got within a moment; 0 when nothing. */
+/** What the host gets, on a busy machine after a while; 0 when nothing. */
 static ssize_t
 host_receive(uint8_t *frame, size_t size)
 {
-	struct timeval moment = {.tv_usec = 200000};
+	struct timeval patience = {.tv_sec = 10};
 	ssize_t len;
 
-	setsockopt(host, SOL_SOCKET, SO_RCVTIMEO, &moment, sizeof(moment));
+	setsockopt(host, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	len = recv(host, frame, size, 0);
 	return len < 0 ? 0 : len;
 }
