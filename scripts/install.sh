@@ -20,7 +20,7 @@ packages+=(libcmocka-dev python3 util-linux spin)
 # peers of the integration tests: testpmd, and Open vSwitch for the mempool driver
 packages+=(dpdk dpdk-dev openvswitch-switch-dpdk)
 # the Linux guest: its machine, and what its image is made of
-packages+=(qemu-system-x86 busybox-static ethtool cpio gzip kmod xz-utils)
+packages+=(qemu-system-x86 busybox-static ethtool cpio gzip kmod lz4 xz-utils)
 # the host's side of a test network
 packages+=(iproute2 iputils-ping procps)
 # who reads what capture writes

@@ -54,7 +54,7 @@ class Guest(process.Process):
             "-m", memory + (f",slots={slots},maxmem=2G" if slots else ""),
             "-object", f"memory-backend-memfd,id=mem,size={memory},share=on",
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            "-kernel", f"{IMAGE}/vmlinuz", "-initrd", f"{IMAGE}/initramfs",
+            "-kernel", f"{IMAGE}/kernel", "-initrd", f"{IMAGE}/initramfs",
             "-append", f"console=ttyS0 quiet no_timer_check panic=-1 mitigations=off {addresses}",
             "-serial", f"file:{process.LOGS}/{name}.console.log",
             "-chardev", f"socket,id=agent,path={self.socket_path},server=on,wait=off",
