@@ -6,12 +6,13 @@ Each case is a session of its own on the same socket: it ends with its reason, i
 once and in telemetry, and the next one works.
 """
 import contextlib
+import itertools
 import os
 import struct
 import threading
 import time
 
-from harness import Testpmd, Weir, main, need, wait_for
+from harness import Failure, Testpmd, Weir, main, need, wait_for
 from harness.front_end import (AVAIL, HIGH, INDIRECT, IS_INDIRECT, LOW, NEXT, REGION, RX, TX, USED,
                                WRITE, FrontEnd)
 from harness.testpmd import virtio_user
@@ -185,6 +186,7 @@ class _Beside:
         self.pmd.do("start")
         wait_for("frames", lambda: self._packets() > 1000)
         self.seen = {"polite": [0, 0.0], "hostile": [0, 0.0]}
+        self.ends = 0
 
     def _packets(self):
         return self.weir.guest("good")["tx_packets"]
@@ -202,13 +204,14 @@ class _Beside:
     def state(self):
         return self.weir.guest("bad")["state"]
 
-    def ended(self, what, why, lines):
+    def ended(self, what, why):
         """The session ended for that reason, which was said once."""
+        self.ends += 1
         wait_for(f"'{what}' to end the session", lambda: self.state() == "failed")
         reason = self.weir.guest("bad")["reason"]
         need(why in reason, f"'{what}': {why}: but it is: {reason}")
         said = self.weir.log().count("guest bad: stopped: ")
-        need(said == lines, f"'{what}': {said - lines + 1} lines in the log")
+        need(said == self.ends, f"'{what}': {said - self.ends + 1} lines in the log")
 
     def one_frame(self, **how):
         """A guest that does as it should on the same socket."""
@@ -230,35 +233,51 @@ class _Beside:
             longest = max(longest, now - since)
         return longest
 
-    def fair(self, share=0.33):
-        """The other guest's rate beside bad ones is its fair share of that beside good ones."""
-        rate = {manners: packets / seconds for manners, (packets, seconds) in self.seen.items()}
-        print("the other guest: " + ", ".join(
-            f"{n / 1000:.0f} k/s beside {manners} ones" for manners, n in rate.items()))
-        need(rate["hostile"] >= share * rate["polite"],
-             f"its rate fell to {rate['hostile'] / rate['polite']:.2f}")
+    def fair(self, session, share=0.5):
+        """The other guest's rate beside bad ones is its fair share of that beside good ones.
+
+        The machine has other things to do: what falls short is measured anew, a bad @session
+        and a good one by turns. What bad guests cause comes again every time.
+        """
+        for again in range(4):
+            if again > 0:
+                self.seen = {manners: [0, 0.0] for manners in self.seen}
+                for _ in range(8):
+                    session()
+                    self.one_frame()
+            rate = {manners: packets / seconds
+                    for manners, (packets, seconds) in self.seen.items()}
+            print("the other guest: " + ", ".join(
+                f"{n / 1000:.0f} k/s beside {manners} ones" for manners, n in rate.items()))
+            if rate["hostile"] >= share * rate["polite"]:
+                return
+        raise Failure(f"its rate fell to {rate['hostile'] / rate['polite']:.2f}, each time")
 
 
 def _cases(*groups):
     """Each case of (cases, how the front-end is made, whether a frame is to come)."""
     beside = _Beside()
-    lines = 0
-    for cases, how, frame in groups:
-        for what, (do, why) in cases.items():
-            with beside.session(**how) as bad:
-                do(bad)
-                if frame:
-                    bad.put(BUFFER + 4096, bytes(FRAME))
-                    bad.rings[TX].write(0, BUFFER + 4096, FRAME)
-                    if not bad.rings[TX].packed:
-                        bad.rings[TX].avail(0)
-                lines += 1
-                beside.ended(what, why, lines)
-            if lines % 3 == 0:
-                beside.one_frame()
-    print(f"{lines} cases")
+
+    def session(what, do, why, how, frame):
+        with beside.session(**how) as bad:
+            do(bad)
+            if frame:
+                bad.put(BUFFER + 4096, bytes(FRAME))
+                bad.rings[TX].write(0, BUFFER + 4096, FRAME)
+                if not bad.rings[TX].packed:
+                    bad.rings[TX].avail(0)
+            beside.ended(what, why)
+
+    every = [(what, do, why, how, frame) for cases, how, frame in groups
+             for what, (do, why) in cases.items()]
+    for case in every:
+        session(*case)
+        if beside.ends % 3 == 0:
+            beside.one_frame()
+    print(f"{beside.ends} cases")
     beside.one_frame()
-    beside.fair()
+    again = itertools.cycle(every)
+    beside.fair(lambda: session(*next(again)))
 
 
 def split_rings_that_are_broken_end_their_session_alone():
@@ -315,17 +334,22 @@ def what_changes_while_it_is_read_harms_nobody():
         "available index": (desc + 4096 + 2, b"\x40\0", b"\x41\0"),
         "head": (desc + 4096 + 4, b"\0\0", b"\xff\xff"),
     }
-    for packed in (False, True):
-        for what, (addr, one, other) in flips.items():
-            with beside.session(packed=packed, features=INDIRECT) as bad:
-                for i in range(64 if not packed else 0):
-                    bad.rings[TX].write(i, BUFFER, FRAME)
-                _flip(bad, addr, one, other)
-                state = beside.weir.guest("bad")
-                need(state["state"] in ("up", "failed"), f"{what}: it is {state['state']}")
-                print(f"packed={packed}, {what}: {state['state']}: {state['reason']}")
-            beside.one_frame()
-    beside.fair()
+
+    def session(packed, what):
+        with beside.session(packed=packed, features=INDIRECT) as bad:
+            for i in range(64 if not packed else 0):
+                bad.rings[TX].write(i, BUFFER, FRAME)
+            _flip(bad, *flips[what])
+            state = beside.weir.guest("bad")
+            need(state["state"] in ("up", "failed"), f"{what}: it is {state['state']}")
+            print(f"packed={packed}, {what}: {state['state']}: {state['reason']}")
+
+    every = list(itertools.product((False, True), flips))
+    for case in every:
+        session(*case)
+        beside.one_frame()
+    again = itertools.cycle(every)
+    beside.fair(lambda: session(*next(again)))
 
 
 def _truncates(endpoint="type=null", path="engine", packed=False):
@@ -372,7 +396,7 @@ def call_descriptor_that_blocks_holds_nobody_up():
         _receive(bad)
         _chain((BUFFER, FRAME))(bad)
         stall = beside.stall(1)
-        beside.ended("its call descriptor", "its call descriptor blocks", 1)
+        beside.ended("its call descriptor", "its call descriptor blocks")
     print(f"the other guest stood still for {1000 * stall:.0f} ms")
     need(stall < 0.4, f"the other guest stood still for {stall:.1f} s")
     with FrontEnd(SOCKET):
