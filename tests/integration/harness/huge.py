@@ -1,38 +1,36 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Huge pages, for the time of a claim."""
 import fcntl
-import re
 
 from .claim import Skip
 
 
 class HugePages:
-    """Enough free huge pages of 2 MB inside, as many as before outside; one claim at a time."""
+    """So many more free huge pages of 2 MB inside; none more outside than before."""
     PATH = "/proc/sys/vm/nr_hugepages"
 
     def __init__(self, pages):
         self.pages = pages
-        self.before = None
-        self.lock = None
 
     def __enter__(self):
-        # A file that all claims see, whatever is mounted in their namespaces.
-        self.lock = open(__file__, "rb")  # pylint: disable=consider-using-with
-        fcntl.flock(self.lock, fcntl.LOCK_EX)
-        with open("/proc/meminfo", encoding="ascii") as file:
-            free = int(re.search(r"HugePages_Free: *(\d+)", file.read())[1])
-        self.before = self._read()
-        if free < self.pages:
-            wanted = self.before + self.pages - free
-            self._write(wanted)
-            if self._read() < wanted:
-                self._write(self.before)
-                raise Skip(f"no {self.pages} free huge pages of 2 MB can be had")
+        if not self._grow(self.pages):
+            raise Skip(f"no {self.pages} free huge pages of 2 MB can be had")
         return self
 
     def __exit__(self, *_):
-        self._write(self.before)
-        self.lock.close()
+        self._grow(-self.pages)
+
+    def _grow(self, pages):
+        """Whether there are so many more now; else there are as many as before."""
+        # A file that all claims see, whatever is mounted in their namespaces.
+        with open(__file__, "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            before = self._read()
+            self._write(before + pages)
+            if self._read() < before + pages:
+                self._write(before)
+                return False
+            return True
 
     def _read(self):
         with open(self.PATH, encoding="ascii") as file:
