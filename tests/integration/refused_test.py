@@ -28,7 +28,7 @@ def _refused(*words, said=(), left=(), **options):
         need(word in ours[0], f"'{word}' is missing in: {ours[0]}")
     need(sorted(os.listdir("/run/weir")) == sorted(left),
          f"left behind: {os.listdir('/run/weir')}")
-    need(not os.path.exists("/sys/class/net/weir0"), "the tap is left behind")
+    need("weir0" not in dict(socket.if_nameindex()).values(), "the tap is left behind")
 
 
 def _as_nobody():
