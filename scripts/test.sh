@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.." || exit 1
 jobs=${JOBS:-$(nproc)}
 logs=()
 broken=()
+declare -A begun
 
 # A sanitizer's finding must fail the test; DPDK's own, which we cannot mend, are listed.
 supp=$PWD/tests/sanitize
@@ -59,31 +60,65 @@ if [ "$(cat /proc/sys/vm/mmap_rnd_bits)" -gt 28 ]; then
 	wrap=(--wrapper "setarch -R")
 fi
 
+build_address()
+{
+	# The second compiler as well: its warnings do not depend on a sanitizer. It links a
+	# sanitizer's run time into programs only, so a plug-in has names that are undefined.
+	CC=clang build build-address -Dsanitize=address -Doptimization=1 -Db_lundef=false
+}
+
+build_thread()
+{
+	build build-thread -Dsanitize=thread -Doptimization=1
+}
+
+# beside DIR COMMAND: begin to build with the processor time that tests leave.
+beside()
+{
+	(
+		chrt -i -p 0 "$BASHPID"
+		"$2"
+	) &
+	begun[$1]=$!
+}
+
+# built DIR: wait for what was begun.
+built()
+{
+	wait "${begun[$1]}" && return
+	broken+=("$1")
+	return 1
+}
+
+# What waits most runs more at a time than there are cores, and a build beside it.
 sanitize()
 {
-	build build-address -Dsanitize=address -Doptimization=1 &&
-		run build-address unit 300 --suite unit "${wrap[@]}"
-	build build-thread -Dsanitize=thread -Doptimization=1 &&
-		run build-thread unit 300 --suite unit "${wrap[@]}"
+	local address=yes
+	built build-address || address=no
+	beside build-thread build_thread
+	[ $address = no ] || run build-address unit 300 --suite unit \
+		--num-processes $((jobs + 2)) "${wrap[@]}"
+	built build-thread && run build-thread unit 300 --suite unit \
+		--num-processes $((jobs + 2)) "${wrap[@]}"
 }
 
 case ${1:-all} in
 all)
-	if build build; then
-		run build lint 120 --suite lint
-		# One more than there are cores: the longest of them sleep.
-		run build unit 300 --suite unit --suite model --num-processes $((jobs + 1))
-	fi
-	CC=clang build build-clang
+	plain=yes
+	build build || plain=no
+	[ $plain = no ] || run build lint 120 --suite lint
+	beside build-address build_address
+	[ $plain = no ] || run build unit 300 --suite unit --suite model --num-processes $((jobs + 2))
 	sanitize
-	[ ! -f build/build.ninja ] || run build integration 1200 --suite integration
+	[ $plain = no ] || run build integration 1200 --suite integration --num-processes $((jobs + 1))
 	;;
 slow)
 	build build && run build slow 5400 --suite slow
-	build build-address -Dsanitize=address -Doptimization=1 && run build-address slow 1800 "${wrap[@]}" pool_stress_slow
-	build build-thread -Dsanitize=thread -Doptimization=1 && run build-thread slow 1800 "${wrap[@]}" pool_stress_slow
+	build_address && run build-address slow 1800 "${wrap[@]}" pool_stress_slow
+	build_thread && run build-thread slow 1800 "${wrap[@]}" pool_stress_slow
 	;;
 sanitize)
+	beside build-address build_address
 	sanitize
 	;;
 fuzz)
