@@ -13,6 +13,7 @@
 
 #define PATIENCE_MS 20000
 #define HELD_MAX 256 /* see patch.h */
+#define FLOWS 64
 
 static struct weir_endpoint *patch;
 static struct plain_target here, lcores[2];
@@ -112,6 +113,7 @@ guest_there(const char *name, uint16_t number, uint16_t n_queues, unsigned int f
 	plain_check(plain_guest_attach(guest, patch) == 0);
 	for (i = 0; i < n_queues; i++) {
 		guest->queues[i]->ops->set_active(guest->queues[i], true);
+		guest->pairs[i].n_flows = FLOWS;
 		guest->pairs[i].send_pieces = 1 + i % 3;
 		guest->pairs[i].send_len = 60 + 211 * i;
 	}
@@ -137,6 +139,34 @@ guest_wait_done(struct plain_guest *guest)
 		}
 		assert_int_equal(count.taken, count.done);
 	}
+}
+
+static void
+send_both_ways(struct plain_guest *a, struct plain_guest *b)
+{
+	plain_target_poll(a);
+	plain_target_poll(b);
+	guest_each(a, start_sending);
+	guest_each(b, start_sending);
+}
+
+/** End sending: all that was sent has come. */
+static void
+settle_both(struct plain_guest *a, struct plain_guest *b)
+{
+	struct weir_queue_stats stats;
+
+	guest_each(a, stop_sending);
+	guest_each(b, stop_sending);
+	guest_wait_done(a);
+	guest_wait_done(b);
+	plain_target_unpoll(a);
+	plain_target_unpoll(b);
+	weir_endpoint_stats(patch, &stats);
+	assert_true(stats.tx_packets > 1000);
+	assert_int_equal(stats.tx_dropped, 0);
+	assert_int_equal(stats.tx_packets, stats.rx_packets);
+	assert_int_equal(stats.tx_bytes, stats.rx_bytes);
 }
 
 static void
@@ -207,23 +237,111 @@ metadata_crosses_unchanged(void **state)
 	guest_end(b);
 }
 
-static void
-unequal_numbers_of_pairs_meet(void **state)
+/** All pairs in use, with buffers posted. */
+static struct plain_guest *
+guest_ready(const char *name, uint16_t number, uint16_t n_queues)
 {
-	struct plain_guest *a = guest_here("a", 1, 5), *b = guest_here("b", 2, 2);
+	struct plain_guest *guest = guest_here(name, number, n_queues);
 	uint16_t i;
 
-	for (i = 0; i < 5; i++)
-		a->queues[i]->ops->set_active(a->queues[i], true);
-	for (i = 0; i < 2; i++) {
-		b->queues[i]->ops->set_active(b->queues[i], true);
-		plain_pair_post(&b->pairs[i], PLAIN_IDS);
-		plain_pair_poll(&b->pairs[i]);
+	for (i = 0; i < n_queues; i++) {
+		guest->queues[i]->ops->set_active(guest->queues[i], true);
+		guest->pairs[i].n_flows = FLOWS;
+		plain_pair_post(&guest->pairs[i], PLAIN_IDS);
+		plain_pair_poll(&guest->pairs[i]);
 	}
-	for (i = 0; i < 5; i++)
-		assert_int_equal(plain_pair_send(&a->pairs[i], 5, 60, 1, NULL), 5);
-	assert_int_equal(plain_pair_poll(&b->pairs[0]), 15);
-	assert_int_equal(plain_pair_poll(&b->pairs[1]), 10);
+	return guest;
+}
+
+/** Every pair has got some, and each flow came by one of them only. */
+static void
+check_spread(const struct plain_guest *guest)
+{
+	uint16_t i, flow, n;
+
+	for (i = 0; i < guest->client.n_queues; i++)
+		assert_true(guest->pairs[i].received > 0);
+	for (flow = 0; flow < PLAIN_FLOWS_MAX; flow++) {
+		for (i = 0, n = 0; i < guest->client.n_queues; i++)
+			n += guest->pairs[i].seen_of_flow[flow] > 0;
+		assert_true(n <= 1);
+	}
+}
+
+static void
+as_many_pairs_meet_one_by_one(void **state)
+{
+	struct plain_guest *a = guest_ready("a", 1, 3), *b = guest_ready("b", 2, 3);
+	uint16_t i;
+
+	for (i = 0; i < 3; i++)
+		assert_int_equal(plain_pair_send(&a->pairs[i], 5 + i, 60, 1, NULL), 5 + i);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(plain_pair_poll(&b->pairs[i]), 5 + i);
+	guest_end(b);
+	guest_end(a);
+}
+
+static void
+flows_are_spread_over_pairs(uint16_t n_from, uint16_t n_to)
+{
+	struct plain_guest *a = guest_ready("a", 1, n_from), *b = guest_ready("b", 2, n_to);
+	uint64_t sent = 0, received = 0;
+	unsigned int round;
+	uint16_t i;
+
+	for (round = 0; round < 20; round++) {
+		for (i = 0; i < n_from; i++)
+			sent += plain_pair_send(&a->pairs[i], PLAIN_BURST, 60, 1 + i % 20, NULL);
+		for (i = 0; i < n_to; i++) {
+			while (plain_pair_poll(&b->pairs[i]) > 0)
+				;
+			plain_pair_post(&b->pairs[i], PLAIN_IDS);
+		}
+	}
+	assert_int_equal(sent, 20 * n_from * PLAIN_BURST);
+	for (i = 0; i < n_to; i++)
+		received += b->pairs[i].received;
+	assert_int_equal(received, sent);
+	check_spread(b);
+	guest_end(b);
+	guest_end(a);
+}
+
+static void
+flows_of_one_pair_are_spread_over_many(void **state)
+{
+	flows_are_spread_over_pairs(1, 4);
+	flows_are_spread_over_pairs(3, 16);
+}
+
+static void
+flows_of_many_pairs_are_spread_over_fewer(void **state)
+{
+	flows_are_spread_over_pairs(5, 2);
+	flows_are_spread_over_pairs(16, 3);
+}
+
+static void
+a_full_pair_holds_back_what_comes_behind_its_flow(void **state)
+{
+	struct plain_guest *a = guest_ready("a", 1, 1), *b = guest_here("b", 2, 2);
+	struct plain_pair *from = &a->pairs[0];
+	uint16_t taken;
+
+	b->queues[1]->ops->set_active(b->queues[1], true);
+	plain_pair_poll(&b->pairs[0]);
+	plain_pair_poll(&b->pairs[1]);
+	plain_pair_post(&b->pairs[1], PLAIN_IDS);
+	/* Pair 0 has no buffers: what its first frame stands before waits, in the guest's ring. */
+	taken = plain_pair_send(from, PLAIN_BURST, 60, 1, NULL);
+	assert_true(taken < PLAIN_BURST);
+	assert_int_equal(plain_pair_send(from, PLAIN_BURST, 60, 1, NULL), 0);
+	plain_pair_post(&b->pairs[0], PLAIN_IDS);
+	assert_int_equal(plain_pair_send(from, PLAIN_BURST, 60, 1, NULL), PLAIN_BURST);
+	assert_int_equal(plain_pair_poll(&b->pairs[0]) + plain_pair_poll(&b->pairs[1]),
+			 taken + PLAIN_BURST);
+	assert_int_equal(a->queues[0]->stats.tx_dropped, 0);
 	guest_end(b);
 	guest_end(a);
 }
@@ -304,20 +422,42 @@ a_sleeping_lcore_is_woken(void **state)
 	lcores_stop();
 }
 
+/** Both lcores poll some of each guest's pairs: frames are written at once, and by lanes. */
+static void
+flows_are_spread_over_pairs_of_two_lcores(void **state)
+{
+	struct weir_queue_stats stats;
+	struct plain_guest *a, *b;
+	unsigned int ms;
+
+	lcores_start(false);
+	a = guest_there("a", 1, 2, 0);
+	b = guest_there("b", 2, 5, 1);
+	send_both_ways(a, b);
+	for (ms = 0; ms < PATIENCE_MS; ms++) {
+		weir_endpoint_stats(patch, &stats);
+		if (stats.rx_packets > 20000)
+			break;
+		usleep(1000);
+	}
+	settle_both(a, b);
+	check_spread(a);
+	check_spread(b);
+	guest_end(a);
+	guest_end(b);
+	lcores_stop();
+}
+
 static void
 pairs_change_under_traffic_and_lose_nothing(void **state)
 {
-	struct weir_queue_stats stats;
 	struct plain_guest *a, *b;
 	unsigned int round;
 
 	lcores_start(false);
 	a = guest_there("a", 1, 3, 0);
 	b = guest_there("b", 2, 4, 1);
-	plain_target_poll(a);
-	plain_target_poll(b);
-	guest_each(a, start_sending);
-	guest_each(b, start_sending);
+	send_both_ways(a, b);
 	for (round = 0; round < 1000; round++) {
 		struct plain_guest *guest = round % 3 == 0 ? a : b;
 		struct weir_queue *queue = guest->queues[1 + round % (guest->client.n_queues - 1)];
@@ -326,17 +466,7 @@ pairs_change_under_traffic_and_lose_nothing(void **state)
 		if (round % 16 == 0)
 			usleep(300);
 	}
-	guest_each(a, stop_sending);
-	guest_each(b, stop_sending);
-	guest_wait_done(a);
-	guest_wait_done(b);
-	plain_target_unpoll(a);
-	plain_target_unpoll(b);
-	weir_endpoint_stats(patch, &stats);
-	assert_true(stats.tx_packets > 1000);
-	assert_int_equal(stats.tx_dropped, 0);
-	assert_int_equal(stats.tx_packets, stats.rx_packets);
-	assert_int_equal(stats.tx_bytes, stats.rx_bytes);
+	settle_both(a, b);
 	guest_end(a);
 	guest_end(b);
 	lcores_stop();
@@ -345,17 +475,13 @@ pairs_change_under_traffic_and_lose_nothing(void **state)
 static void
 a_queue_moves_under_traffic_and_loses_nothing(void **state)
 {
-	struct weir_queue_stats stats;
 	struct plain_guest *a, *b;
 	unsigned int round;
 
 	lcores_start(false);
 	a = guest_there("a", 1, 2, 0);
 	b = guest_there("b", 2, 1, 0);
-	plain_target_poll(a);
-	plain_target_poll(b);
-	guest_each(a, start_sending);
-	guest_each(b, start_sending);
+	send_both_ways(a, b);
 	for (round = 0; round < 100; round++) {
 		struct plain_target *to = &lcores[round % 2 == 0];
 
@@ -364,16 +490,7 @@ a_queue_moves_under_traffic_and_loses_nothing(void **state)
 		plain_target_poll(b);
 		usleep(500);
 	}
-	guest_each(a, stop_sending);
-	guest_each(b, stop_sending);
-	guest_wait_done(a);
-	guest_wait_done(b);
-	plain_target_unpoll(a);
-	plain_target_unpoll(b);
-	weir_endpoint_stats(patch, &stats);
-	assert_true(stats.tx_packets > 1000);
-	assert_int_equal(stats.tx_dropped, 0);
-	assert_int_equal(stats.tx_packets, stats.rx_packets);
+	settle_both(a, b);
 	guest_end(a);
 	guest_end(b);
 	lcores_stop();
@@ -465,10 +582,14 @@ main(void)
 		CLAIM(a_third_end_is_refused),
 		CLAIM(a_peer_without_buffers_holds_the_sender_back),
 		CLAIM(metadata_crosses_unchanged),
-		CLAIM(unequal_numbers_of_pairs_meet),
+		CLAIM(as_many_pairs_meet_one_by_one),
+		CLAIM(flows_of_one_pair_are_spread_over_many),
+		CLAIM(flows_of_many_pairs_are_spread_over_fewer),
+		CLAIM(a_full_pair_holds_back_what_comes_behind_its_flow),
 		CLAIM(a_guest_that_uses_no_pair_is_no_peer),
 		CLAIM(a_peer_that_leaves_gives_back_what_was_held),
 		CLAIM(a_sleeping_lcore_is_woken),
+		CLAIM(flows_are_spread_over_pairs_of_two_lcores),
 		CLAIM(pairs_change_under_traffic_and_lose_nothing),
 		CLAIM(a_queue_moves_under_traffic_and_loses_nothing),
 		CLAIM(peers_come_and_go_at_once),

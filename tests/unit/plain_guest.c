@@ -22,6 +22,9 @@ struct plain_header {
 	uint64_t sequence;
 } __attribute__((packed));
 
+/** Which byte of the addresses says the flow. */
+#define FLOW_AT 5
+
 static const uint8_t frame_start[] = {0x02, 0, 0, 0,	0,    0xbb, 0x02, 0,
 				      0,    0, 0, 0xaa, 0x88, 0xb5, 'w',  'r'};
 
@@ -49,7 +52,9 @@ plain_frame_write(uint8_t *frame, uint32_t len, uint16_t number, uint16_t index,
 bool
 plain_frame_is_ours(const uint8_t *frame, uint32_t len)
 {
-	return len >= PLAIN_FRAME_MIN && memcmp(frame, frame_start, sizeof(frame_start)) == 0;
+	return len >= PLAIN_FRAME_MIN && memcmp(frame, frame_start, FLOW_AT) == 0 &&
+	       memcmp(frame + FLOW_AT + 1, frame_start + FLOW_AT + 1,
+		      sizeof(frame_start) - FLOW_AT - 1) == 0;
 }
 
 /** Whole, and after every earlier one of its flow. */
@@ -67,9 +72,10 @@ frame_check(struct plain_pair *pair, const uint8_t *frame, uint32_t len)
 	plain_check(header.number < PLAIN_GUESTS_MAX && header.index < WEIR_QUEUES_MAX);
 	for (i = sizeof(header); i < len; i++)
 		plain_check(frame[i] == (uint8_t)(header.sequence + i));
-	seen = &pair->seen[header.number][header.index];
+	seen = &pair->seen[header.number][header.index][frame[FLOW_AT]];
 	plain_check(header.sequence > *seen);
 	*seen = header.sequence;
+	pair->seen_of_flow[frame[FLOW_AT]]++;
 	pair->received++;
 }
 
@@ -259,6 +265,7 @@ plain_guest_new(const char *name, uint16_t number, uint16_t n_queues, struct pla
 		pair->chunk = 700;
 		pair->send_len = PLAIN_FRAME_MIN;
 		pair->send_pieces = 1;
+		pair->n_flows = 1;
 		pair->target = targets[i % n];
 		guest->client.access[i] = &pair->access;
 		guest->client.target[i] = &pair->target->target;
@@ -397,6 +404,7 @@ plain_pair_send(struct plain_pair *pair, uint16_t n, uint32_t len, uint16_t piec
 
 		plain_frame_write(frame, len, pair->guest->number, pair->index,
 				  pair->sequence + 1 + i);
+		frame[FLOW_AT] += (pair->sequence + i) % pair->n_flows;
 		segments_cut(segments + i * pieces, frame, len, ids[i], pieces, offload);
 		pair->tx_state[ids[i]] = PLAIN_HELD;
 	}

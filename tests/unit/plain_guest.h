@@ -21,6 +21,7 @@
 #define PLAIN_IDS 512	   /* rx ids, and tx ids, of a pair */
 #define PLAIN_GUESTS_MAX 8 /* senders told apart */
 #define PLAIN_BURST 32
+#define PLAIN_FLOWS_MAX 256 /* of all senders together */
 
 /** Lengths of frames that carry their check pattern. */
 #define PLAIN_FRAME_MIN 60
@@ -49,12 +50,14 @@ struct plain_pair {
 	/* What plain_pair_work() sends by itself. */
 	bool sending;
 	uint16_t send_len, send_pieces;
+	uint16_t n_flows; /* that its frames are of, in turn; told apart by their addresses */
 
 	uint8_t *rx_memory, *tx_memory;
 	uint8_t rx_state[PLAIN_IDS], tx_state[PLAIN_IDS];
 	struct weir_rx_meta rx_meta[PLAIN_IDS];
 	uint64_t sequence; /* of the last frame sent and taken */
-	uint64_t seen[PLAIN_GUESTS_MAX][WEIR_QUEUES_MAX];
+	uint64_t seen[PLAIN_GUESTS_MAX][WEIR_QUEUES_MAX][PLAIN_FLOWS_MAX];
+	uint32_t seen_of_flow[PLAIN_FLOWS_MAX]; /* frames that came */
 
 	uint64_t taken, done, received, refused;
 	struct weir_rx_meta last_meta;

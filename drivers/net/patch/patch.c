@@ -45,6 +45,7 @@ queue_plug(void *arg)
 
 	q->to_seen = q->from_seen = PATCH_ACTIVE_UNSEEN;
 	q->peer = q->side->other;
+	q->n_lanes = RTE_MAX(q->n_lanes, q->peer->n_queues);
 	q->paused = false;
 }
 
@@ -60,10 +61,12 @@ static void
 queue_unplug(void *arg)
 {
 	struct patch_queue *q = arg;
+	uint16_t slot;
 
 	q->peer = NULL;
-	/* The lcore that read the lane has let go of its queues: this one may. */
-	patch_lane_discard(q, q->scratch, PATCH_HELD_MAX);
+	/* The lcores that read the lanes have let go of their queues: this one may. */
+	for (slot = 0; slot < q->n_lanes; slot++)
+		patch_lane_discard(&q->lanes[slot], q->scratch, PATCH_HELD_MAX);
 }
 
 /** Have all queues of a side do @p fn but @p quiet, which no lcore polls now. */
@@ -80,14 +83,14 @@ side_run(struct patch_side *side, void (*fn)(void *arg), const struct patch_queu
 	}
 }
 
-/** Who reads the lanes of the other side; while nobody does. */
+/** Who reads the lanes to each slot of a side; while nobody does. */
 static void
 side_set_owners(struct patch_side *side)
 {
 	uint64_t active = __atomic_load_n(&side->active, __ATOMIC_ACQUIRE);
 	uint16_t i;
 
-	for (i = 0; i < side->other->n_queues; i++)
+	for (i = 0; i < side->n_queues; i++)
 		__atomic_store_n(&side->owner[i], patch_pick(side, i, active)->poller,
 				 __ATOMIC_RELEASE);
 }
@@ -120,9 +123,12 @@ patch_update_target(struct weir_queue *queue)
 static void
 queue_close(struct patch_queue *q)
 {
+	uint16_t slot;
+
 	if (q->base.wake_fd >= 0)
 		weir_wake_fini(&q->wake);
-	patch_lane_fini(&q->lane);
+	for (slot = 0; slot < WEIR_QUEUES_MAX; slot++)
+		patch_lane_fini(&q->lanes[slot]);
 	weir_rx_ids_fini(&q->rx);
 	free(q->scratch);
 }
@@ -142,8 +148,24 @@ queue_open(struct patch_queue *q, struct patch_side *side, struct weir_endpoint_
 	if (rc != 0)
 		return rc;
 	q->base.wake_fd = weir_wake_fd(&q->wake);
-	if (q->scratch == NULL || weir_rx_ids_init(&q->rx) != 0 || patch_lane_init(&q->lane) != 0)
+	if (q->scratch == NULL || weir_rx_ids_init(&q->rx) != 0)
 		return weir_error(ENOMEM, "no memory for its queues");
+	return 0;
+}
+
+/** A lane from each queue of @p side to each of @p n slots. Lcores do not know the new ones yet. */
+static int
+side_lanes(struct patch_side *side, uint16_t n)
+{
+	uint16_t i, slot;
+
+	for (i = 0; i < side->n_queues; i++) {
+		struct patch_lane *lanes = side->queues[i]->lanes;
+
+		for (slot = 0; slot < n; slot++)
+			if (lanes[slot].segments == NULL && patch_lane_init(&lanes[slot]) != 0)
+				return weir_error(ENOMEM, "no memory for its queues");
+	}
 	return 0;
 }
 
@@ -162,8 +184,15 @@ queues_open(struct weir_endpoint *endpoint, struct patch_side *side,
 		side->queues[i] = patch_queue(queues[i]);
 		rc = queue_open(side->queues[i], side, client, i);
 	}
+	side->n_queues = client->n_queues;
+	if (rc == 0 && side->other->client != NULL) {
+		rc = side_lanes(side, side->other->n_queues);
+		if (rc == 0)
+			rc = side_lanes(side->other, side->n_queues);
+	}
 	if (rc == 0)
 		return 0;
+	side->n_queues = 0;
 	weir_error(-rc, "endpoint '%s': %s", weir_endpoint_name(endpoint), weir_error_text());
 	for (i = 0; i < client->n_queues; i++)
 		queue_close(patch_queue(queues[i]));
@@ -211,7 +240,6 @@ patch_get_queues(struct weir_endpoint *endpoint, struct weir_endpoint_client *cl
 	}
 	if (rc == 0) {
 		side->client = client;
-		side->n_queues = client->n_queues;
 		/* The others follow as the guest takes them into use. */
 		__atomic_store_n(&side->active, 1, __ATOMIC_RELEASE);
 		if (side->other->client != NULL)

@@ -7,17 +7,21 @@
  *
  * Theory of operation
  *
- * Queue i of one side sends to one queue of the other: to the (i modulo n)th of the
- * n that are in use there, which the bits of patch_side.active tell. Where both are
- * polled by the same lcore the sender writes into the receiver's posted buffers at
- * once. Where they are not, it pushes the descriptors of its segments into its
- * *lane*, a ring; the lcore of the receiving queue copies from the sender's memory
- * and answers with the ids that are done. A sender goes over from its lane to
- * direct writing only when the lane has run empty, so frames keep their order.
+ * With as many queues in use on both sides, queue i sends to queue i. Else a queue's
+ * packets are spread by flow (weir_flow.h) over those in use on the other side, which the
+ * bits of patch_side.active tell: a flow has a *slot*, and each slot the queue that
+ * patch_pick() says.
+ *
+ * Where a slot's queue is polled by the sender's lcore, the sender writes into its posted
+ * buffers at once. Where it is not, it pushes the descriptors of its segments into its
+ * *lane* to that slot, a ring; the lcore of the receiving queue copies from the sender's
+ * memory and answers with the ids that are done. A sender goes over from a lane to direct
+ * writing, and to another spread, only when what it has pushed is done, so the frames of a
+ * flow keep their order.
  *
  * A lane has one producer, the lcore of its queue, and one consumer, the lcore that
- * patch_side.owner names. When guests take pairs into use and put them aside
- * (active, on any thread, without waiting) a lane may have to go to another lcore:
+ * patch_side.owner names for its slot. When guests take pairs into use and put them aside
+ * (active, on any thread, without waiting) a slot may have to go to another lcore:
  * the owner sees the change in its next rx_poll and names the next owner itself. It
  * counts as a change as well: the next owner looks, whether it is so still.
  *
@@ -45,10 +49,11 @@
 #include "weir_rx_ids.h"
 #include "weir_wake.h"
 
-/** Packets of one queue in its lane, at most: a share of the guest's ring. */
+/** Packets of one queue in its lanes, at most: a share of the guest's ring. */
 #define PATCH_HELD_MAX 256
 /** Segments they may consist of, as a ring has room for. A packet of more cannot cross. */
 #define PATCH_LANE_SEGMENTS 1023
+#define PATCH_LANES_MAX (WEIR_QUEUES_MAX * WEIR_QUEUES_MAX)
 
 /** The answer to a packet in a lane. */
 struct patch_done {
@@ -71,19 +76,31 @@ struct patch_lane {
 /** A value it never has: look. */
 #define PATCH_ACTIVE_UNSEEN UINT64_MAX
 
+/** A lane to read: of which queue, to which slot. */
+struct patch_source {
+	uint16_t index, slot;
+};
+
 struct patch_queue {
 	struct weir_queue base;
 
 	/* Of its own lcore; the control side reaches it through weir_target.run. */
 	struct patch_side *peer; /* NULL: unplugged */
 	bool paused;
-	bool armed;	 /* its wake, before its lcore sleeps */
-	bool live;	 /* polled since it is on this lcore: its rx ids may be used from there */
-	uint32_t n_held; /* packets in the lane, and not done yet */
-	uint64_t to_seen, from_seen;	/* patch_side.active that the next ones follow from */
-	struct patch_queue *to;		/* where packets go */
-	uint16_t from[WEIR_QUEUES_MAX]; /* whose packets come */
+	bool armed;	  /* its wake, before its lcore sleeps */
+	bool live;	  /* polled since it is on this lcore: its rx ids may be used from there */
+	bool by_flow;	  /* packets are spread; else all go to one slot */
+	uint16_t slot;	  /* that one */
+	uint16_t n_to;	  /* slots in use */
+	uint16_t n_lanes; /* that it may have something in */
+	uint32_t n_held;  /* packets in the lanes, and not done yet */
+	uint16_t lane_held[WEIR_QUEUES_MAX];	   /* the same of each */
+	uint64_t ours_seen, to_seen, from_seen;	   /* patch_side.active that this follows from: */
+	struct patch_queue *to[WEIR_QUEUES_MAX];   /* by slot: where packets go */
+	struct patch_source from[PATCH_LANES_MAX]; /* whose packets come */
 	uint16_t n_from, next_from;
+	uint16_t n_written; /* packets done at once, beside others that are not */
+	uint16_t written[PATCH_HELD_MAX];
 	struct weir_rx_ids rx;
 
 	/* Written while nobody else is plugged in or all are paused; read by all. */
@@ -91,7 +108,7 @@ struct patch_queue {
 	struct patch_side *side;
 	struct weir_access *access;
 	uint16_t index;
-	struct patch_lane lane;
+	struct patch_lane lanes[WEIR_QUEUES_MAX]; /* by slot of the other side */
 	struct weir_tx_segment *scratch; /* of the reader of lanes: a packet put together */
 
 	struct weir_wake wake;
@@ -105,7 +122,7 @@ struct patch_side {
 	uint16_t n_queues;
 	struct patch_queue *queues[WEIR_QUEUES_MAX];
 	uint64_t active; /* PATCH_ACTIVE_*; atomic */
-	/** By queue of the other side: the lcore that reads its lane; atomic. */
+	/** By slot: the lcore that reads its lanes; atomic. */
 	struct weir_target *owner[WEIR_QUEUES_MAX];
 };
 
@@ -115,16 +132,23 @@ patch_queue(const struct weir_queue *queue)
 	return container_of(queue, struct patch_queue, base);
 }
 
-/** Which queue of @p side gets the packets of queue @p index of the other. */
+/** How many queues are in use. */
+static inline uint16_t
+patch_n_active(uint64_t active)
+{
+	return __builtin_popcount(active & PATCH_ACTIVE_QUEUES);
+}
+
+/** Which queue of @p side gets the packets of @p slot; also of one that is not in use now. */
 static inline struct patch_queue *
-patch_pick(const struct patch_side *side, uint16_t index, uint64_t active)
+patch_pick(const struct patch_side *side, uint16_t slot, uint64_t active)
 {
 	uint32_t queues = active & PATCH_ACTIVE_QUEUES;
 	unsigned int skip;
 
 	if (queues == 0)
 		return side->queues[0]; /* whose lcore discards them */
-	for (skip = index % __builtin_popcount(queues); skip > 0; skip--)
+	for (skip = slot % patch_n_active(active); skip > 0; skip--)
 		queues &= queues - 1;
 	return side->queues[__builtin_ctz(queues)];
 }
@@ -147,13 +171,14 @@ patch_ring_is_empty(const struct rte_ring *ring)
 /** @return 0, or -ENOMEM with nothing allocated. */
 int patch_lane_init(struct patch_lane *lane);
 void patch_lane_fini(struct patch_lane *lane);
-/** Push packets, a prefix, into the lane of @p q; its lcore. */
-uint16_t patch_lane_push(struct patch_queue *q, const struct weir_tx_segment *segments,
-			 uint16_t n_packets);
-/** Write up to @p n packets of the lane of @p from into @p q; the lane's owner. */
-uint16_t patch_lane_pull(struct patch_queue *q, struct patch_queue *from, uint16_t n);
-/** Up to @p n packets of the lane of @p from are done, dropped; the lane's owner. */
-uint16_t patch_lane_discard(struct patch_queue *from, struct weir_tx_segment *scratch, uint16_t n);
+/** Push packets, a prefix, into the lane of @p q to @p slot; its lcore. */
+uint16_t patch_lane_push(struct patch_queue *q, uint16_t slot,
+			 const struct weir_tx_segment *segments, uint16_t n_packets);
+/** Write up to @p n packets of the lane of @p from to @p slot into @p q; the lane's owner. */
+uint16_t patch_lane_pull(struct patch_queue *q, struct patch_queue *from, uint16_t slot,
+			 uint16_t n);
+/** Up to @p n packets of a lane are done, dropped; its owner. */
+uint16_t patch_lane_discard(struct patch_lane *lane, struct weir_tx_segment *scratch, uint16_t n);
 /** Collect done packets into ids; the lcore of @p q. */
 uint16_t patch_lane_collect(struct patch_queue *q, uint16_t *ids, uint16_t n);
 

@@ -25,7 +25,6 @@ ring_create(unsigned int elem_size, unsigned int n)
 
 	if (ring == NULL)
 		return NULL;
-	memset(ring, 0, bytes);
 	rte_ring_init(ring, "weir_patch", n, RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ);
 	return ring;
 }
@@ -50,10 +49,11 @@ patch_lane_fini(struct patch_lane *lane)
 }
 
 static void
-held_set(struct patch_queue *q, uint32_t n_held)
+held_add(struct patch_queue *q, uint16_t slot, int32_t n)
 {
+	q->lane_held[slot] += n;
 	/* Atomic for inspect(), on its own thread. */
-	__atomic_store_n(&q->n_held, n_held, __ATOMIC_RELAXED);
+	__atomic_store_n(&q->n_held, q->n_held + n, __ATOMIC_RELAXED);
 }
 
 /** Copy to where the ring goes on, and to its start for what lies behind its end. */
@@ -68,14 +68,16 @@ zcd_write(const struct rte_ring_zc_data *zcd, const struct weir_tx_segment *segm
 }
 
 uint16_t
-patch_lane_push(struct patch_queue *q, const struct weir_tx_segment *segments, uint16_t n_packets)
+patch_lane_push(struct patch_queue *q, uint16_t slot, const struct weir_tx_segment *segments,
+		uint16_t n_packets)
 {
+	struct rte_ring *ring = q->lanes[slot].segments;
 	uint16_t n, most = RTE_MIN(n_packets, PATCH_HELD_MAX - q->n_held);
 	uint32_t room, next, n_segments = 0;
 	struct rte_ring_zc_data zcd;
 
-	room = rte_ring_enqueue_zc_burst_elem_start(q->lane.segments, sizeof(*segments),
-						    PATCH_LANE_SEGMENTS, &zcd, NULL);
+	room = rte_ring_enqueue_zc_burst_elem_start(ring, sizeof(*segments), PATCH_LANE_SEGMENTS,
+						    &zcd, NULL);
 	if (room == 0)
 		return 0;
 	for (n = 0; n < most; n++) {
@@ -85,30 +87,42 @@ patch_lane_push(struct patch_queue *q, const struct weir_tx_segment *segments, u
 		n_segments = next;
 	}
 	zcd_write(&zcd, segments, n_segments);
-	rte_ring_enqueue_zc_elem_finish(q->lane.segments, n_segments);
-	held_set(q, q->n_held + n);
+	rte_ring_enqueue_zc_elem_finish(ring, n_segments);
+	held_add(q, slot, n);
 	return n;
 }
 
-uint16_t
-patch_lane_collect(struct patch_queue *q, uint16_t *ids, uint16_t n)
+/** The same of one lane. */
+static uint16_t
+lane_collect(struct patch_queue *q, uint16_t slot, uint16_t *ids, uint16_t n)
 {
 	struct patch_done done[64];
 	uint64_t bytes = 0;
 	uint16_t i, dropped = 0;
 
-	n = rte_ring_sc_dequeue_burst_elem(q->lane.done, done, sizeof(*done),
+	n = rte_ring_sc_dequeue_burst_elem(q->lanes[slot].done, done, sizeof(*done),
 					   RTE_MIN(n, RTE_DIM(done)), NULL);
 	for (i = 0; i < n; i++) {
 		ids[i] = done[i].id;
 		dropped += done[i].dropped;
 		bytes += done[i].dropped ? 0 : done[i].frame_len;
 	}
-	held_set(q, q->n_held - n);
+	held_add(q, slot, -n);
 	weir_count(&q->base.stats.tx_packets, n - dropped);
 	weir_count(&q->base.stats.tx_bytes, bytes);
 	weir_count(&q->base.stats.tx_dropped, dropped);
 	return n;
+}
+
+uint16_t
+patch_lane_collect(struct patch_queue *q, uint16_t *ids, uint16_t n)
+{
+	uint16_t slot, got = 0;
+
+	for (slot = 0; slot < q->n_lanes && got < n; slot++)
+		if (q->lane_held[slot] > 0)
+			got += lane_collect(q, slot, ids + got, n - got);
+	return got;
 }
 
 /** Whole packets, at most @p most, among the first @p n_segments. */
@@ -179,8 +193,9 @@ lane_answer(const struct patch_lane *lane, const struct weir_tx_segment *segment
 }
 
 uint16_t
-patch_lane_pull(struct patch_queue *q, struct patch_queue *from, uint16_t n)
+patch_lane_pull(struct patch_queue *q, struct patch_queue *from, uint16_t slot, uint16_t n)
 {
+	const struct patch_lane *lane = &from->lanes[slot];
 	const struct weir_tx_segment *segments;
 	uint16_t total = 0, there, written;
 	uint32_t most;
@@ -189,13 +204,13 @@ patch_lane_pull(struct patch_queue *q, struct patch_queue *from, uint16_t n)
 	do {
 		most = RTE_MIN((uint32_t)(n - total), weir_rx_ids_n_empty(&q->rx));
 		most = RTE_MIN(most, (uint32_t)PULL_BURST);
-		there = most > 0 ? lane_look(&from->lane, q->scratch, most, &segments) : 0;
+		there = most > 0 ? lane_look(lane, q->scratch, most, &segments) : 0;
 		if (there == 0)
 			break;
 		written = q->access->ops->write_packet_segments(
 			q->access, weir_rx_ids_empty(&q->rx), NULL, segments, there);
 		weir_rx_ids_fill(&q->rx, written);
-		bytes += lane_answer(&from->lane, segments, written, false);
+		bytes += lane_answer(lane, segments, written, false);
 		total += written;
 	} while (written == there && total < n);
 	weir_count(&q->base.stats.rx_packets, total);
@@ -204,16 +219,16 @@ patch_lane_pull(struct patch_queue *q, struct patch_queue *from, uint16_t n)
 }
 
 uint16_t
-patch_lane_discard(struct patch_queue *from, struct weir_tx_segment *scratch, uint16_t n)
+patch_lane_discard(struct patch_lane *lane, struct weir_tx_segment *scratch, uint16_t n)
 {
 	const struct weir_tx_segment *segments;
 	uint16_t there, total = 0;
 
 	while (total < n) {
-		there = lane_look(&from->lane, scratch, RTE_MIN(n - total, PULL_BURST), &segments);
+		there = lane_look(lane, scratch, RTE_MIN(n - total, PULL_BURST), &segments);
 		if (there == 0)
 			break;
-		lane_answer(&from->lane, segments, there, true);
+		lane_answer(lane, segments, there, true);
 		total += there;
 	}
 	return total;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The data path of patch. See patch.h for how it works. */
+#include <string.h>
+
+#include "weir_flow.h"
+
 #include "patch.h"
 
 static uint64_t
@@ -8,36 +12,30 @@ side_active(const struct patch_side *side)
 	return __atomic_load_n(&side->active, __ATOMIC_ACQUIRE);
 }
 
-static inline bool
-side_has_active(uint64_t active)
-{
-	return (active & PATCH_ACTIVE_QUEUES) != 0;
-}
-
 static inline struct weir_target *
-lane_owner(const struct patch_side *side, uint16_t index)
+slot_owner(const struct patch_side *side, uint16_t slot)
 {
-	/* Acquire: what the owner before did with the lane. Partner: the release in from_follow().
+	/* Acquire: what the owner before did with the lanes. Partner: the release in from_follow().
 	 */
-	return __atomic_load_n(&side->owner[index], __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&side->owner[slot], __ATOMIC_ACQUIRE);
 }
 
-/** The pairs in use have changed: whose lanes are for this queue, and whose lcore's not. */
+/** The pairs in use have changed: which slots are this queue's, and which are not its lcore's. */
 static void
 from_follow(struct patch_queue *q, uint64_t active)
 {
 	struct patch_side *side = q->side;
-	uint16_t i;
+	uint16_t slot, i;
 
 	q->n_from = 0;
-	for (i = 0; i < q->peer->n_queues; i++) {
-		struct patch_queue *to = patch_pick(side, i, active);
+	for (slot = 0; slot < side->n_queues; slot++) {
+		struct patch_queue *to = patch_pick(side, slot, active);
 
-		if (to == q)
-			q->from[q->n_from++] = i;
-		if (to->poller != q->poller && lane_owner(side, i) == q->poller) {
+		for (i = 0; to == q && i < q->peer->n_queues; i++)
+			q->from[q->n_from++] = (struct patch_source){.index = i, .slot = slot};
+		if (to->poller != q->poller && slot_owner(side, slot) == q->poller) {
 			/* Release: the next owner goes on where this lcore has ended. */
-			__atomic_store_n(&side->owner[i], to->poller, __ATOMIC_RELEASE);
+			__atomic_store_n(&side->owner[slot], to->poller, __ATOMIC_RELEASE);
 			/* It may have looked before, at what is newer than this lcore knows. */
 			__atomic_add_fetch(&side->active, PATCH_ACTIVE_CHANGE, __ATOMIC_ACQ_REL);
 			weir_wake_signal(&to->wake);
@@ -46,14 +44,14 @@ from_follow(struct patch_queue *q, uint64_t active)
 	q->from_seen = active;
 }
 
-/** Whether the lane of @p from may hold something for this queue to take out. */
+/** Whether a lane may hold something for this queue to take out. */
 static inline bool
-lane_is_mine(const struct patch_queue *q, const struct patch_queue *from)
+lane_is_mine(const struct patch_queue *q, const struct patch_queue *from, uint16_t slot)
 {
 	/* The same lcore fills it: then its count of held packets is ours to read. */
-	if (likely(from->poller == q->poller) && from->n_held == 0)
+	if (likely(from->poller == q->poller) && from->lane_held[slot] == 0)
 		return false;
-	return lane_owner(q->side, from->index) == q->poller;
+	return slot_owner(q->side, slot) == q->poller;
 }
 
 static bool
@@ -67,22 +65,33 @@ rx_is_pending(const struct patch_queue *q)
 	active = side_active(q->side);
 	if (active != q->from_seen)
 		return true;
-	if (side_has_active(active) && weir_rx_ids_n_empty(&q->rx) == 0)
+	if (patch_n_active(active) > 0 && weir_rx_ids_n_empty(&q->rx) == 0)
 		return false; /* the guest's next buffer is what is waited for */
 	for (i = 0; i < q->n_from; i++) {
-		const struct patch_queue *from = q->peer->queues[q->from[i]];
+		const struct patch_queue *from = q->peer->queues[q->from[i].index];
+		uint16_t slot = q->from[i].slot;
 
-		if (lane_is_mine(q, from) && !patch_ring_is_empty(from->lane.segments))
+		if (lane_is_mine(q, from, slot) && !patch_ring_is_empty(from->lanes[slot].segments))
 			return true;
 	}
 	return false;
 }
 
 static bool
+tx_is_done(const struct patch_queue *q)
+{
+	uint16_t slot;
+
+	for (slot = 0; q->n_held > 0 && slot < q->n_lanes; slot++)
+		if (q->lane_held[slot] > 0 && !patch_ring_is_empty(q->lanes[slot].done))
+			return true;
+	return q->n_written > 0;
+}
+
+static bool
 queue_has_work(const struct patch_queue *q)
 {
-	return weir_rx_ids_n_filled(&q->rx) > 0 ||
-	       (q->n_held > 0 && !patch_ring_is_empty(q->lane.done)) || rx_is_pending(q);
+	return weir_rx_ids_n_filled(&q->rx) > 0 || tx_is_done(q) || rx_is_pending(q);
 }
 
 static void
@@ -127,19 +136,21 @@ rx_from_lanes(struct patch_queue *q, uint16_t n)
 	if (unlikely(active != q->from_seen))
 		from_follow(q, active);
 	for (i = 0; i < q->n_from && got < n; i++) {
+		const struct patch_source *source;
 		struct patch_queue *from;
 		uint16_t moved;
 
 		/* Each lane in turn is the first, so that none starves. */
 		if (++q->next_from >= q->n_from)
 			q->next_from = 0;
-		from = q->peer->queues[q->from[q->next_from]];
-		if (!lane_is_mine(q, from))
+		source = &q->from[q->next_from];
+		from = q->peer->queues[source->index];
+		if (!lane_is_mine(q, from, source->slot))
 			continue;
-		if (likely(side_has_active(active)))
-			moved = patch_lane_pull(q, from, n - got);
+		if (likely(patch_n_active(active) > 0))
+			moved = patch_lane_pull(q, from, source->slot, n - got);
 		else
-			moved = patch_lane_discard(from, q->scratch, n - got);
+			moved = patch_lane_discard(&from->lanes[source->slot], q->scratch, n - got);
 		if (moved > 0)
 			weir_wake_signal(&from->wake);
 		got += moved;
@@ -168,14 +179,15 @@ packets_drop(struct patch_queue *q, uint16_t n_packets)
 
 /** Both queues are of this lcore: from one guest's memory into the other's. */
 static uint16_t
-packets_write(struct patch_queue *q, struct patch_queue *to, const struct weir_tx_segment *segments,
+packets_write(struct patch_queue *q, uint16_t slot, const struct weir_tx_segment *segments,
 	      uint16_t n_packets)
 {
+	struct patch_queue *to = q->to[slot];
 	uint16_t i, n = RTE_MIN(n_packets, weir_rx_ids_n_empty(&to->rx));
 	uint64_t bytes = 0;
 
 	/* The lane's packets come first; and buffers are posted by another thread at first. */
-	if (unlikely(q->n_held > 0 || !to->live || n == 0))
+	if (unlikely(q->lane_held[slot] > 0 || !to->live || n == 0))
 		return 0;
 	n = to->access->ops->write_packet_segments(to->access, weir_rx_ids_empty(&to->rx),
 						   q->access, segments, n);
@@ -189,12 +201,107 @@ packets_write(struct patch_queue *q, struct patch_queue *to, const struct weir_t
 	return n;
 }
 
+/** Packets of one slot; a prefix. */
+static uint16_t
+slot_send(struct patch_queue *q, uint16_t slot, const struct weir_tx_segment *segments,
+	  uint16_t n_packets, bool *done)
+{
+	struct patch_queue *to = q->to[slot];
+	uint16_t n;
+
+	*done = true;
+	if (to->poller == q->poller)
+		return packets_write(q, slot, segments, n_packets);
+	if (unlikely(segments->n_segments > PATCH_LANE_SEGMENTS))
+		return packets_drop(q, 1);
+	*done = false;
+	n = patch_lane_push(q, slot, segments, n_packets);
+	if (n > 0)
+		weir_wake_signal(&to->wake);
+	return n;
+}
+
+/** Which slot gets the flow of a packet. */
+static uint16_t
+flow_slot(const struct patch_queue *q, const struct weir_tx_segment *packet)
+{
+	uint8_t headers[WEIR_FLOW_HEADERS];
+	const uint8_t *frame = packet->addr;
+	uint32_t len = packet->len, part;
+	uint16_t i;
+
+	if (unlikely(len < sizeof(headers) && packet->n_segments > 1)) {
+		for (i = 0, len = 0; i < packet->n_segments && len < sizeof(headers); i++) {
+			part = RTE_MIN(packet[i].len, sizeof(headers) - len);
+			memcpy(headers + len, packet[i].addr, part);
+			len += part;
+		}
+		frame = headers;
+	}
+	return weir_flow_pick(weir_flow_hash(frame, len), q->n_to);
+}
+
+/** Packets spread over slots: a prefix, in runs of one slot. */
+static uint16_t
+flows_send(struct patch_queue *q, const struct weir_tx_segment *segments, uint16_t n_packets,
+	   bool *done)
+{
+	uint16_t slot = flow_slot(q, segments), next = slot, before = q->n_written;
+	uint16_t run, i, n, taken = 0;
+	bool done_now;
+
+	*done = true;
+	n_packets = RTE_MIN(n_packets, PATCH_HELD_MAX - q->n_written);
+	for (; taken < n_packets; slot = next) {
+		const struct weir_tx_segment *end = segments;
+
+		run = 0;
+		do {
+			end += end->n_segments;
+			run++;
+			if (taken + run < n_packets)
+				next = flow_slot(q, end);
+		} while (taken + run < n_packets && next == slot);
+		n = slot_send(q, slot, segments, run, &done_now);
+		*done &= done_now || n == 0;
+		for (i = 0; i < n; i++, segments += segments->n_segments)
+			if (done_now)
+				q->written[q->n_written++] = segments->id;
+		taken += n;
+		if (n < run)
+			break;
+	}
+	/* All at once: no need to tell of each. */
+	if (*done)
+		q->n_written = before;
+	return taken;
+}
+
+/** Follow the pairs in use of both sides; false when that must wait. */
+static bool
+to_follow(struct patch_queue *q, uint64_t ours, uint64_t theirs)
+{
+	uint16_t slot;
+
+	/* Packets of a flow may wait where those that follow do not go any more. */
+	if (q->n_held > 0)
+		return false;
+	q->n_to = patch_n_active(theirs);
+	q->by_flow = q->n_to > 1 && q->n_to != patch_n_active(ours);
+	q->slot = q->n_to > 0 ? q->index % q->n_to : 0;
+	for (slot = 0; slot < q->n_to; slot++)
+		q->to[slot] = patch_pick(q->peer, slot, theirs);
+	q->ours_seen = ours;
+	q->to_seen = theirs;
+	return true;
+}
+
 static uint16_t
 patch_tx_avail(struct weir_queue *queue, struct weir_access *access,
 	       const struct weir_tx_segment *segments, uint16_t n_packets, bool *done)
 {
-	struct patch_queue *q = patch_queue(queue), *to;
-	uint64_t active;
+	struct patch_queue *q = patch_queue(queue);
+	uint64_t ours, theirs;
 	uint16_t n;
 
 	*done = true;
@@ -202,24 +309,16 @@ patch_tx_avail(struct weir_queue *queue, struct weir_access *access,
 		return 0;
 	if (unlikely(q->peer == NULL))
 		return packets_drop(q, n_packets);
-	active = side_active(q->peer);
-	if (unlikely(active != q->to_seen)) {
-		q->to = patch_pick(q->peer, q->index, active);
-		q->to_seen = active;
-	}
-	if (unlikely(!side_has_active(active)))
+	ours = side_active(q->side);
+	theirs = side_active(q->peer);
+	if (unlikely((theirs != q->to_seen || ours != q->ours_seen) && !to_follow(q, ours, theirs)))
+		n = 0;
+	else if (unlikely(q->n_to == 0))
 		return packets_drop(q, n_packets);
-	to = q->to;
-	if (to->poller == q->poller) {
-		n = packets_write(q, to, segments, n_packets);
-	} else if (unlikely(segments->n_segments > PATCH_LANE_SEGMENTS)) {
-		n = packets_drop(q, 1);
-	} else {
-		*done = false;
-		n = patch_lane_push(q, segments, n_packets);
-		if (n > 0)
-			weir_wake_signal(&to->wake);
-	}
+	else if (unlikely(q->by_flow))
+		n = flows_send(q, segments, n_packets, done);
+	else
+		n = slot_send(q, q->slot, segments, n_packets, done);
 	weir_count(&queue->stats.tx_busy, n < n_packets);
 	return n;
 }
@@ -228,8 +327,13 @@ static int
 patch_tx_poll(struct weir_queue *queue, struct weir_access *access, uint16_t *ids, uint16_t n)
 {
 	struct patch_queue *q = patch_queue(queue);
+	uint16_t got = RTE_MIN(n, q->n_written);
 
-	return q->n_held > 0 ? patch_lane_collect(q, ids, n) : 0;
+	if (unlikely(got > 0)) {
+		q->n_written -= got;
+		memcpy(ids, &q->written[q->n_written], got * sizeof(*ids));
+	}
+	return q->n_held > 0 ? got + patch_lane_collect(q, ids + got, n - got) : got;
 }
 
 static void
