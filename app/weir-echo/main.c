@@ -2,11 +2,13 @@
 /*
  * weir-echo: a network stack at the far end of an endpoint of type frames, the model
  * for whoever brings one. It answers in place, gives back what it does not answer,
- * and sleeps when the guest is silent.
+ * and sleeps when the guest is silent. Each queue pair has a thread of its own, which
+ * shares nothing with the others.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@
 
 #define BURST 32
 #define UDP_PORT 7
+#define PAIRS_MAX 16 /* of an endpoint, and of a guest */
 
 static const char *const kinds[ANSWER_KINDS] = {
 	[ANSWER_NONE] = "not answered", [ANSWER_ARP] = "arp",	  [ANSWER_NEIGHBOUR] = "neighbour",
@@ -28,27 +31,39 @@ static const char *const kinds[ANSWER_KINDS] = {
 	[ANSWER_UDP6] = "udp6",
 };
 
+/** A queue pair, of the thread that serves it. */
+struct echo_pair {
+	struct weir_frame_host *host;
+	const struct answer_self *self;
+	pthread_t thread;
+	uint64_t n[ANSWER_KINDS];
+	int rc; /* that it ended with */
+};
+
 struct echo {
 	const char *endpoint;
 	struct answer_self self;
-	uint64_t n[ANSWER_KINDS];
 };
 
-static struct weir_frame_host *host;
+static struct echo_pair pairs[PAIRS_MAX];
+static unsigned int n_pairs;
 static volatile sig_atomic_t ends;
 
-/** Ends the wait there is, or the next: the signal may come just before it. */
+/** Ends the waits there are, or the next: the signal may come just before one. */
 static void
 on_signal(int signo)
 {
+	unsigned int i;
+
 	ends = 1;
-	weir_frame_host_relay(host);
+	for (i = 0; i < n_pairs; i++)
+		weir_frame_host_relay(pairs[i].host);
 }
 
 static const char usage[] =
 	"Usage: weir-echo --proc-type=secondary [EAL options] -- --endpoint NAME [OPTIONS]\n\n"
 	"The far end of weir's endpoint NAME of type frames: answers ARP and neighbour\n"
-	"discovery, IPv4 and IPv6 ping, and UDP echo.\n\n"
+	"discovery, IPv4 and IPv6 ping, and UDP echo; a thread for each queue pair.\n\n"
 	"  --ip ADDR        its IPv4 address\n"
 	"  --ip6 ADDR       its IPv6 address\n"
 	"  --mac ADDR       its Ethernet address (02:00:00:00:00:07)\n"
@@ -123,7 +138,7 @@ options_parse(int argc, char **argv, struct echo *echo)
 
 /** Send all, however slow the guest is. @return As weir_frame_host_wait(). */
 static int
-answers_send(struct rte_mbuf **frames, uint16_t n)
+answers_send(struct weir_frame_host *host, struct rte_mbuf **frames, uint16_t n)
 {
 	uint16_t sent = 0;
 	int rc = 0;
@@ -137,57 +152,125 @@ answers_send(struct rte_mbuf **frames, uint16_t n)
 	return rc;
 }
 
-/** @return 0 when a signal ends it, or -ESHUTDOWN. */
-static int
-echo_serve(struct echo *echo)
+/** Until a signal ends it, or weir does. */
+static void *
+pair_serve(void *arg)
 {
+	struct echo_pair *pair = arg;
 	struct rte_mbuf *frames[BURST], *answers[BURST], *others[BURST];
 	uint16_t n, i, n_answers, n_others;
-	int rc = 0;
 
-	while (!ends && rc != -ESHUTDOWN) {
-		n = weir_frame_host_receive(host, frames, BURST);
+	while (!ends && pair->rc != -ESHUTDOWN) {
+		n = weir_frame_host_receive(pair->host, frames, BURST);
 		n_answers = n_others = 0;
 		for (i = 0; i < n; i++) {
-			enum answer_kind kind = answer_make(&echo->self, frames[i]);
+			enum answer_kind kind = answer_make(pair->self, frames[i]);
 
-			echo->n[kind]++;
+			pair->n[kind]++;
 			if (kind == ANSWER_NONE)
 				others[n_others++] = frames[i];
 			else
 				answers[n_answers++] = frames[i];
 		}
-		weir_frame_host_put(host, others, n_others);
-		rc = answers_send(answers, n_answers);
+		weir_frame_host_put(pair->host, others, n_others);
+		pair->rc = answers_send(pair->host, answers, n_answers);
 		if (n == 0)
-			rc = weir_frame_host_wait(host, WEIR_FRAME_HOST_FRAMES, -1);
+			pair->rc = weir_frame_host_wait(pair->host, WEIR_FRAME_HOST_FRAMES, -1);
 	}
-	return rc == -ESHUTDOWN ? rc : 0;
+	return NULL;
+}
+
+static void
+pairs_detach(void)
+{
+	while (n_pairs > 0)
+		weir_frame_host_detach(pairs[--n_pairs].host);
+}
+
+/** All that the endpoint has: its link is up then. */
+static int
+pairs_attach(const struct echo *echo)
+{
+	unsigned int n_all = 1;
+
+	do {
+		struct echo_pair *pair = &pairs[n_pairs];
+
+		pair->self = &echo->self;
+		pair->host = weir_frame_host_attach(echo->endpoint, n_pairs);
+		if (pair->host == NULL) {
+			int rc = -rte_errno;
+
+			pairs_detach();
+			return rc;
+		}
+		n_all = RTE_MIN(weir_frame_host_n_pairs(pair->host), PAIRS_MAX);
+	} while (++n_pairs < n_all);
+	return 0;
+}
+
+/** The first pair is this thread's. */
+static int
+pairs_serve(void)
+{
+	unsigned int i, n_started;
+	int rc = 0;
+
+	for (n_started = 1; n_started < n_pairs && rc == 0; n_started += rc == 0)
+		rc = pthread_create(&pairs[n_started].thread, NULL, pair_serve, &pairs[n_started]);
+	if (rc == 0)
+		pair_serve(&pairs[0]);
+	else
+		weir_error(rc, "no thread for a queue pair: %s", strerror(rc));
+	on_signal(0); /* to the others, for whatever reason this one has ended */
+	for (i = 1; i < n_started; i++)
+		pthread_join(pairs[i].thread, NULL);
+	return -rc;
+}
+
+static void
+pairs_print(void)
+{
+	unsigned int kind, i;
+
+	for (kind = 0; kind < ANSWER_KINDS; kind++) {
+		uint64_t n = 0;
+
+		for (i = 0; i < n_pairs; i++)
+			n += pairs[i].n[kind];
+		printf("weir-echo: %s: %lu\n", kinds[kind], n);
+	}
+	for (i = 0; n_pairs > 1 && i < n_pairs; i++) {
+		uint64_t n = 0;
+
+		for (kind = 0; kind < ANSWER_KINDS; kind++)
+			n += pairs[i].n[kind];
+		printf("weir-echo: pair %u: %lu frames\n", i, n);
+	}
+	if (pairs[0].rc == -ESHUTDOWN)
+		printf("weir-echo: weir has closed the endpoint\n");
 }
 
 static int
 echo_run(struct echo *echo)
 {
 	const struct sigaction action = {.sa_handler = on_signal};
-	unsigned int kind;
 	int rc;
 
-	host = weir_frame_host_attach(echo->endpoint);
-	if (host == NULL)
-		return -rte_errno;
+	rc = pairs_attach(echo);
+	if (rc != 0)
+		return rc;
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	printf("weir-echo: ready\n");
 	fflush(stdout);
-	rc = echo_serve(echo);
+	rc = pairs_serve();
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
-	weir_frame_host_detach(host);
-	for (kind = 0; kind < ANSWER_KINDS; kind++)
-		printf("weir-echo: %s: %lu\n", kinds[kind], echo->n[kind]);
-	if (rc == -ESHUTDOWN)
-		printf("weir-echo: weir has closed the endpoint\n");
-	return 0;
+	if (rc == 0)
+		pairs_print();
+	pairs_detach();
+	return rc;
 }
 
 int

@@ -16,6 +16,7 @@
 
 #include "lease.h"
 #include "weir_error.h"
+#include "weir_flow.h"
 #include "weir_frame_host.h"
 #include "weir_log.h"
 
@@ -102,11 +103,13 @@ host_attach(struct weir_frame_host *host, const char *name, int *life_fd)
 }
 
 struct weir_frame_host *
-weir_frame_host_attach(const char *name)
+weir_frame_host_attach(const char *endpoint, uint16_t pair)
 {
 	struct weir_frame_host *host = calloc(1, sizeof(*host));
+	char name[LEASE_NAMESIZE];
 	int life[2], rc;
 
+	lease_name(name, endpoint, pair);
 	if (host == NULL || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, life) != 0) {
 		rc = weir_error(errno, "frames '%s': %s", name, strerror(errno));
 	} else {
@@ -118,6 +121,9 @@ weir_frame_host_attach(const char *name)
 		if (rc == 0)
 			return host;
 		close(life[1]);
+		if (rc == -ENOENT && pair > 0)
+			weir_error(ENOENT, "endpoint '%s' of type frames has no queue pair %u",
+				   endpoint, pair);
 	}
 	free(host);
 	rte_errno = -rc;
@@ -135,6 +141,28 @@ weir_frame_host_detach(struct weir_frame_host *host)
 		WEIR_LOG(frame_queues, DEBUG, "a host side detaches after its owner has gone");
 	close(host->life_fd);
 	free(host);
+}
+
+uint16_t
+weir_frame_host_n_pairs(const struct weir_frame_host *host)
+{
+	return host->shared->n_pairs;
+}
+
+uint16_t
+weir_frame_host_pick(const struct weir_frame_host *host, const struct rte_mbuf *frame)
+{
+	uint32_t active = __atomic_load_n(&host->shared->active, __ATOMIC_RELAXED);
+	uint16_t skip;
+
+	if (active == 0)
+		return 0; /* no guest */
+	skip = weir_flow_pick(
+		weir_flow_hash(rte_pktmbuf_mtod(frame, const uint8_t *), frame->data_len),
+		__builtin_popcount(active));
+	for (; skip > 0; skip--)
+		active &= active - 1;
+	return __builtin_ctz(active);
 }
 
 uint16_t

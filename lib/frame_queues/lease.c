@@ -56,6 +56,7 @@ static int
 lease_memory(struct weir_frame_lease *lease, const struct weir_frame_lease_conf *conf)
 {
 	uint32_t n_all = conf->capacity * FRAMES_PER_CAPACITY;
+	static uint32_t n_pools;
 	char pool_name[RTE_MEMPOOL_NAMESIZE];
 
 	lease->shared = rte_zmalloc_socket("weir_frame_lease", sizeof(*lease->shared),
@@ -68,7 +69,9 @@ lease_memory(struct weir_frame_lease *lease, const struct weir_frame_lease_conf 
 	    lease->all == NULL || lease->home == NULL)
 		return -ENOMEM;
 	/* The pool is emptied at once: of its driver only that it works is wanted. */
-	snprintf(pool_name, sizeof(pool_name), "fl_%.21s", conf->name);
+	/* Unlike names, numbers stay different when they are cut. */
+	snprintf(pool_name, sizeof(pool_name), "%u_%.14s",
+		 __atomic_fetch_add(&n_pools, 1, __ATOMIC_RELAXED), conf->name);
 	lease->pool = rte_pktmbuf_pool_create_by_ops(pool_name, n_all, 0, 0,
 						     RTE_PKTMBUF_HEADROOM + conf->frame_bytes,
 						     conf->numa_node, "ring_mp_mc");
@@ -98,8 +101,9 @@ weir_frame_lease_create(const struct weir_frame_lease_conf *conf)
 		return NULL;
 	}
 	lease->conf = *conf;
+	lease_name(lease->name, conf->name, conf->pair);
 	lease->life_fd = -1;
-	lease->fq = weir_frame_queues_create(conf->name, conf->capacity, WEIR_FRAME_QUEUES_SHARED,
+	lease->fq = weir_frame_queues_create(lease->name, conf->capacity, WEIR_FRAME_QUEUES_SHARED,
 					     conf->numa_node);
 	if (lease->fq == NULL) {
 		free(lease);
@@ -107,7 +111,7 @@ weir_frame_lease_create(const struct weir_frame_lease_conf *conf)
 	}
 	rc = lease_memory(lease, conf);
 	if (rc != 0) {
-		weir_error(-rc, "frames '%s': no memory for %u frames of %u bytes: %s", conf->name,
+		weir_error(-rc, "frames '%s': no memory for %u frames of %u bytes: %s", lease->name,
 			   conf->capacity * FRAMES_PER_CAPACITY, conf->frame_bytes, strerror(-rc));
 		lease_destroy(lease);
 		rte_errno = -rc;
@@ -122,6 +126,7 @@ weir_frame_lease_create(const struct weir_frame_lease_conf *conf)
 		.empty = lease->empty,
 		.done = lease->done,
 		.frame_bytes = conf->frame_bytes,
+		.n_pairs = conf->n_pairs,
 	};
 	pthread_mutex_init(&lease->lock, NULL);
 	lease_register(lease);
@@ -137,13 +142,21 @@ lease_begin_shutdown(void *arg)
 }
 
 void
+weir_frame_lease_shut_down(struct weir_frame_lease *lease)
+{
+	/* Not while a reclaim resets the queues, which would lose it. */
+	lease->conf.run(lease->conf.arg, lease_begin_shutdown, lease);
+	lease_unregister(lease);
+}
+
+void
 weir_frame_lease_free(struct weir_frame_lease *lease)
 {
 	if (lease == NULL)
 		return;
-	/* Not while a reclaim resets the queues, which would lose it. */
-	lease->conf.run(lease->conf.arg, lease_begin_shutdown, lease);
-	if (lease_unregister(lease))
+	if (lease->registered)
+		weir_frame_lease_shut_down(lease);
+	if (lease_has_left(lease))
 		lease_destroy(lease);
 }
 
@@ -173,6 +186,15 @@ weir_frame_lease_set_mtu(struct weir_frame_lease *lease, uint16_t mtu)
 	struct mtu_order order = {.lease = lease, .mtu = mtu};
 
 	lease->conf.run(lease->conf.arg, mtu_set, &order);
+}
+
+void
+weir_frame_lease_set_active(struct weir_frame_lease *lease, uint16_t pair, bool active)
+{
+	if (active)
+		__atomic_fetch_or(&lease->shared->active, RTE_BIT32(pair), __ATOMIC_RELAXED);
+	else
+		__atomic_fetch_and(&lease->shared->active, ~RTE_BIT32(pair), __ATOMIC_RELAXED);
 }
 
 void

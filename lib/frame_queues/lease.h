@@ -7,6 +7,7 @@
  */
 
 #include <stdint.h>
+#include <stdio.h>
 
 #include "weir_frame_queues.h"
 
@@ -16,8 +17,22 @@ struct lease_shared {
 	struct rte_ring *empty; /* owner to host */
 	struct rte_ring *done;	/* host to owner; has room for every frame there is */
 	uint32_t frame_bytes;
-	uint32_t mtu; /* written by the owner */
+	uint32_t n_pairs;
+	uint32_t mtu;	 /* written by the owner */
+	uint32_t active; /* likewise: pairs that the guest uses, a bit each */
 };
+
+/** Pair 0 has the endpoint's name, which users know; one that is too long is found out later. */
+#define LEASE_NAMESIZE (WEIR_OBJECT_NAMESIZE + sizeof(".65535"))
+
+static inline void
+lease_name(char text[LEASE_NAMESIZE], const char *name, uint16_t pair)
+{
+	int used = snprintf(text, LEASE_NAMESIZE, "%.*s", WEIR_OBJECT_NAMESIZE, name);
+
+	if (pair > 0)
+		snprintf(text + used, LEASE_NAMESIZE - used, ".%u", pair);
+}
 
 /** What an attached host side has got. */
 struct lease_grant {

@@ -62,7 +62,7 @@ watcher_main(void *arg)
 	close(lease->life_fd);
 	lease->life_fd = -1;
 	pthread_mutex_unlock(&lease->lock);
-	WEIR_LOG(frame_queues, INFO, "the host side of '%s' has %s", lease->conf.name,
+	WEIR_LOG(frame_queues, INFO, "the host side of '%s' has %s", lease->name,
 		 has_said ? "detached" : "gone without detaching");
 	return NULL;
 }
@@ -135,13 +135,13 @@ attach_locked(struct weir_frame_lease *lease, int life_fd, struct lease_grant *g
 	if (lease->life_fd >= 0)
 		return is_hung_up(lease->life_fd, 0)
 			       ? weir_error(EAGAIN, "frames '%s': the host side before is leaving",
-					    lease->conf.name)
+					    lease->name)
 			       : weir_error(EBUSY, "frames '%s': a host side is attached already",
-					    lease->conf.name);
+					    lease->name);
 	watcher_join(lease);
 	rc = grant_make(lease, grant);
 	if (rc != 0)
-		return weir_error(-rc, "frames '%s': no descriptors: %s", lease->conf.name,
+		return weir_error(-rc, "frames '%s': no descriptors: %s", lease->name,
 				  strerror(-rc));
 	lease->life_fd = life_fd;
 	/* Before the watcher, which may find it gone already. */
@@ -151,8 +151,7 @@ attach_locked(struct weir_frame_lease *lease, int life_fd, struct lease_grant *g
 		lease->conf.run(lease->conf.arg, lease_reclaim, lease);
 		lease->life_fd = -1;
 		grant_close(grant);
-		return weir_error(-rc, "frames '%s': no thread: %s", lease->conf.name,
-				  strerror(-rc));
+		return weir_error(-rc, "frames '%s': no thread: %s", lease->name, strerror(-rc));
 	}
 	__atomic_fetch_add(&lease->n_attaches, 1, __ATOMIC_RELAXED);
 	return 0;
@@ -166,7 +165,7 @@ lease_attach(const char *name, int life_fd, struct lease_grant *grant)
 
 	pthread_mutex_lock(&leases_lock);
 	TAILQ_FOREACH(lease, &leases, next)
-		if (strcmp(lease->conf.name, name) == 0)
+		if (strcmp(lease->name, name) == 0)
 			break;
 	if (lease == NULL) {
 		rc = weir_error(ENOENT, "no endpoint of type frames is named '%s'", name);
@@ -221,34 +220,40 @@ lease_register(struct weir_frame_lease *lease)
 	pthread_mutex_lock(&leases_lock);
 	if (!leases_served) {
 		leases_served = rte_mp_action_register(LEASE_MP_NAME, request_serve) == 0;
-		if (!leases_served)
+		if (!leases_served && lease->conf.pair == 0)
 			WEIR_LOG(frame_queues, NOTICE,
 				 "no other process can attach to '%s': %s (EAL runs without "
 				 "shared configuration?)",
-				 lease->conf.name, rte_strerror(rte_errno));
+				 lease->name, rte_strerror(rte_errno));
 	}
 	TAILQ_INSERT_TAIL(&leases, lease, next);
+	lease->registered = true;
 	pthread_mutex_unlock(&leases_lock);
 }
 
-bool
+void
 lease_unregister(struct weir_frame_lease *lease)
 {
-	bool left;
-
 	pthread_mutex_lock(&leases_lock);
 	TAILQ_REMOVE(&leases, lease, next);
+	lease->registered = false;
 	pthread_mutex_unlock(&leases_lock);
 	/* From here on only the watcher uses the lease beside us. */
 	if (lease->watched) {
 		close(lease->leave_fds[1]);
 		lease->leave_fds[1] = -1;
 	}
+}
+
+bool
+lease_has_left(struct weir_frame_lease *lease)
+{
+	bool left;
+
 	watcher_join(lease);
 	left = lease->life_fd < 0;
 	if (!left)
 		WEIR_LOG(frame_queues, WARNING,
-			 "the host side of '%s' does not detach: its memory is kept",
-			 lease->conf.name);
+			 "the host side of '%s' does not detach: its memory is kept", lease->name);
 	return left;
 }

@@ -29,11 +29,13 @@ struct weir_frame_lease {
 
 	/* Control side. */
 	struct weir_frame_lease_conf conf;
+	char name[LEASE_NAMESIZE];
 	struct lease_shared *shared;
 	struct rte_mempool *pool;
 	struct rte_mbuf **all;
 	uint32_t n_all;
 	uint64_t n_attaches, n_reclaimed;
+	bool registered;
 	TAILQ_ENTRY(weir_frame_lease) next;
 
 	/* The thread that waits for the end of the attached host side. */
@@ -46,11 +48,10 @@ struct weir_frame_lease {
 
 /** Make it known by its name. */
 void lease_register(struct weir_frame_lease *lease);
-/**
- * Undo lease_register(), and wait for the host side to leave.
- * @return Whether it has.
- */
-bool lease_unregister(struct weir_frame_lease *lease);
+/** Undo lease_register(), and tell the host side to leave. */
+void lease_unregister(struct weir_frame_lease *lease);
+/** Wait for that. @return Whether it has. */
+bool lease_has_left(struct weir_frame_lease *lease);
 
 /* Through conf.run: */
 

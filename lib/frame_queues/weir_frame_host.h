@@ -6,7 +6,7 @@
  * The host side of an endpoint of type `frames`: what a network stack needs to
  * have a guest, in a DPDK secondary process or in a thread of weir's own.
  *
- *   host = weir_frame_host_attach("stack");
+ *   host = weir_frame_host_attach("stack", 0);
  *   for (;;) {
  *           n = weir_frame_host_receive(host, frames, 32);
  *           ... answer some in place with weir_frame_host_send(),
@@ -19,7 +19,12 @@
  * Frames are mbufs in one segment, and stay weir's: each goes back by send or
  * put, none to its mempool. A process may end without detaching.
  *
- * One thread at a time, unless said otherwise. app/weir-echo is a whole stack.
+ * An endpoint of several queue pairs (queues=) is attached to pair by pair, and its link is up
+ * when all are. Each is one host of its own, with frames of its own: what came by one pair
+ * goes back by the same. An answer goes by the pair of its question; for what else a guest
+ * is sent, weir_frame_host_pick() says the pair.
+ *
+ * One thread at a time per host, unless said otherwise. app/weir-echo is a whole stack.
  */
 
 #include <stdbool.h>
@@ -32,20 +37,30 @@
 struct weir_frame_host;
 
 /**
- * Attach to an endpoint by its name.
+ * Attach to a queue pair of an endpoint by its name.
  *
  * Blocks, up to two seconds while the host side before is still being cleaned up.
  *
  * @return
  *   NULL with rte_errno and weir_error_text(): ENOENT no endpoint of type frames
- *   has that name; EBUSY another host side is attached; ENOTSUP weir was started
- *   without shared configuration (--in-memory, --no-shconf) or denies membarrier();
- *   ETIMEDOUT weir does not answer; ENOMEM.
+ *   has that name, or not so many pairs; EBUSY another host side is attached; ENOTSUP weir was
+ * started without shared configuration (--in-memory, --no-shconf) or denies membarrier(); ETIMEDOUT
+ * weir does not answer; ENOMEM.
  */
-struct weir_frame_host *weir_frame_host_attach(const char *name);
+struct weir_frame_host *weir_frame_host_attach(const char *name, uint16_t pair);
 
 /** Leave; frames still held go back to weir by themselves. Accepts NULL. */
 void weir_frame_host_detach(struct weir_frame_host *host);
+
+/** Queue pairs of the endpoint, as many as there are hosts to attach. Any thread. */
+uint16_t weir_frame_host_n_pairs(const struct weir_frame_host *host);
+
+/**
+ * Which of them the guest is to get a frame by: frames are spread by flow over the pairs
+ * that it uses. What is sent by one that it has put aside is dropped; by one that it does
+ * not have, it waits, as while there is no guest. Any thread.
+ */
+uint16_t weir_frame_host_pick(const struct weir_frame_host *host, const struct rte_mbuf *frame);
 
 /** The guest's MTU, or 0 while there is no guest. */
 uint16_t weir_frame_host_mtu(const struct weir_frame_host *host);

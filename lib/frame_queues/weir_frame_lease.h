@@ -28,8 +28,9 @@
 struct weir_frame_lease;
 
 struct weir_frame_lease_conf {
-	/** By which the host side attaches. */
+	/** By which the host side attaches, and which of so many pairs, one lease each. */
 	const char *name;
+	uint16_t pair, n_pairs;
 	/** Each queue's, 1 to 16384; there are four times as many frames. */
 	uint32_t capacity;
 	/** Longest frame. */
@@ -52,6 +53,13 @@ struct weir_frame_lease_conf {
 struct weir_frame_lease *weir_frame_lease_create(const struct weir_frame_lease_conf *conf);
 
 /**
+ * Begin to shut down: an attached host side is told, and nobody attaches any more. Only
+ * weir_frame_lease_free() may follow; who frees several begins with all of them, since a
+ * host side has as long for all. Control threads.
+ */
+void weir_frame_lease_shut_down(struct weir_frame_lease *lease);
+
+/**
  * Shut down and free. Accepts NULL. Control threads; no lcore uses it any more.
  *
  * Waits for an attached host side to detach, for two seconds; the memory of a
@@ -67,6 +75,9 @@ void weir_frame_lease_discard(void *lease);
 
 /** Tell the host side the guest's MTU; 0: no guest is there. Control threads; by conf.run. */
 void weir_frame_lease_set_mtu(struct weir_frame_lease *lease, uint16_t mtu);
+
+/** Tell the host side whether the guest uses a pair, of any lease. Any thread, never waits. */
+void weir_frame_lease_set_active(struct weir_frame_lease *lease, uint16_t pair, bool active);
 
 struct weir_frame_lease_stats {
 	uint32_t n_frames;

@@ -18,16 +18,18 @@ PAGES = 96  # of 2 MB
 SOCKET = "/run/weir/g0.sock"
 WORDS = ("--endpoint", "name=stack,type=frames",
          "--guest", f"name=g0,socket={SOCKET},endpoint=stack")
+PAIRS_WORDS = ("--endpoint", "name=stack,type=frames,queues=4",
+               "--guest", f"name=g0,socket={SOCKET},endpoint=stack,queues=4")
 
 
-def _weir(*more):
+def _weir(*more, words=WORDS):
     """A weir whose memory another process can map: that takes huge pages."""
     pages = HugePages(PAGES)
     pages.__enter__()  # given back when this program ends, after weir
     atexit.register(pages.__exit__)
     os.makedirs(HUGE)
     subprocess.run(["mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "none", HUGE], check=True)
-    return Weir(*WORDS, *more, eal=["--lcores", f"0@{cores()},1@{cores()}", "--no-pci",
+    return Weir(*words, *more, eal=["--lcores", f"0@{cores()},1@{cores()}", "--no-pci",
                              "--huge-dir", HUGE, "-m", str(PAGES)])
 
 
@@ -95,6 +97,30 @@ def a_stack_is_killed_under_traffic_ten_times():
     stack.kill()
     wait_for("all frames to be home", lambda: _is_home(weir))
     need(weir.guest("g0")["state"] == "up", "the guest has noticed")
+    need(weir.end() == 0, "weir does not end cleanly")
+
+
+def a_stack_of_four_pairs_is_killed_under_traffic():
+    weir = _weir(words=PAIRS_WORDS)
+    stack = _stack()
+    pmd = Testpmd("pmd", virtio_user(0, SOCKET, queues=4), words=("--rxq=4", "--txq=4"))
+    pmd.do("set fwd txonly")
+    pmd.do("start")
+
+    for _ in range(3):
+        before = weir.endpoint("stack")["tx_packets"]
+        wait_for("frames to move",
+                 lambda: weir.endpoint("stack")["tx_packets"] > before + 40000)
+        stack.kill()
+        stack = _stack()
+    before = weir.endpoint("stack")["tx_packets"]
+    wait_for("frames to move", lambda: weir.endpoint("stack")["tx_packets"] > before + 40000)
+    pmd.quit()
+    need(stack.end() == 0, "weir-echo does not end cleanly")
+    for i in range(4):
+        need(f"weir-echo: pair {i}: 0 frames" not in stack.log(), stack.log())
+        need(f"weir-echo: pair {i}: " in stack.log(), stack.log())
+    wait_for("all frames to be home", lambda: _is_home(weir))
     need(weir.end() == 0, "weir does not end cleanly")
 
 

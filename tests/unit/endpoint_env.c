@@ -127,22 +127,26 @@ lcores_feed(struct env *env, uint16_t n, uint32_t len)
 	return order.taken;
 }
 
-/** A host side in a thread: reads what the guest sends, and gives it back. */
-static struct weir_frame_host *far_host;
-static pthread_t far_thread;
+/** Host sides in threads, one a pair: each reads what the guest sends, and gives it back. */
+#define FAR_PAIRS 4
+static struct far_pair {
+	struct weir_frame_host *host;
+	pthread_t thread;
+} far_pairs[FAR_PAIRS];
 static bool far_ends;
 
 static void *
 far_main(void *arg)
 {
+	struct weir_frame_host *host = arg;
 	struct rte_mbuf *frames[PLAIN_BURST];
 	uint16_t n;
 
 	while (!__atomic_load_n(&far_ends, __ATOMIC_RELAXED)) {
-		n = weir_frame_host_receive(far_host, frames, PLAIN_BURST);
-		weir_frame_host_put(far_host, frames, n);
+		n = weir_frame_host_receive(host, frames, PLAIN_BURST);
+		weir_frame_host_put(host, frames, n);
 		if (n == 0)
-			weir_frame_host_wait(far_host, WEIR_FRAME_HOST_FRAMES, -1);
+			weir_frame_host_wait(host, WEIR_FRAME_HOST_FRAMES, -1);
 	}
 	return NULL;
 }
@@ -150,34 +154,45 @@ far_main(void *arg)
 static void
 frames_env_open(struct env *env)
 {
-	far_ends = false;
-	far_host = weir_frame_host_attach("c");
-	plain_check(far_host != NULL);
-	plain_check(pthread_create(&far_thread, NULL, far_main, NULL) == 0);
+	struct far_pair *far;
+
+	__atomic_store_n(&far_ends, false, __ATOMIC_RELAXED);
+	for (far = far_pairs; far < &far_pairs[FAR_PAIRS]; far++) {
+		far->host = weir_frame_host_attach("c", far - far_pairs);
+		plain_check(far->host != NULL);
+		plain_check(pthread_create(&far->thread, NULL, far_main, far->host) == 0);
+	}
 }
 
 static void
 frames_env_close(struct env *env)
 {
+	struct weir_queue *queue = env->guest->queues[0];
+	struct far_pair *far;
+
 	__atomic_store_n(&far_ends, true, __ATOMIC_RELAXED);
-	weir_frame_host_relay(far_host);
-	pthread_join(far_thread, NULL);
+	for (far = far_pairs; far < &far_pairs[FAR_PAIRS]; far++) {
+		weir_frame_host_relay(far->host);
+		pthread_join(far->thread, NULL);
+	}
 	/* From here on the queue's lcore is whoever cleans up behind the far end. */
-	env->guest->queues[0]->ops->update_target(env->guest->queues[0]);
-	weir_frame_host_detach(far_host);
+	queue->ops->update_target(queue);
+	for (far = far_pairs; far < &far_pairs[FAR_PAIRS]; far++)
+		weir_frame_host_detach(far->host);
 }
 
 static uint16_t
 frames_feed(struct env *env, uint16_t n, uint32_t len)
 {
+	struct weir_frame_host *host = far_pairs[0].host;
 	struct rte_mbuf *frames[PLAIN_BURST];
 	uint16_t i;
 
-	n = weir_frame_host_get(far_host, frames, RTE_MIN(n, PLAIN_BURST));
+	n = weir_frame_host_get(host, frames, RTE_MIN(n, PLAIN_BURST));
 	for (i = 0; i < n; i++)
 		plain_frame_write((uint8_t *)rte_pktmbuf_append(frames[i], len), len, 0, 0,
 				  ++env->sequence);
-	plain_check(weir_frame_host_send(far_host, frames, n) == n);
+	plain_check(weir_frame_host_send(host, frames, n) == n);
 	return n;
 }
 
@@ -248,14 +263,14 @@ dgram_env_open(struct env *env)
 {
 	env->socket = socket(AF_UNIX, SOCK_DGRAM, 0);
 	plain_check(bind(env->socket, (struct sockaddr *)&dgram_peer, sizeof(dgram_peer)) == 0);
-	plain_check(pthread_create(&far_thread, NULL, dgram_far_main, env) == 0);
+	plain_check(pthread_create(&far_pairs[0].thread, NULL, dgram_far_main, env) == 0);
 }
 
 static void
 dgram_env_close(struct env *env)
 {
 	shutdown(env->socket, SHUT_RDWR);
-	pthread_join(far_thread, NULL);
+	pthread_join(far_pairs[0].thread, NULL);
 	close(env->socket);
 	unlink(dgram_peer.sun_path);
 }
@@ -311,10 +326,11 @@ struct env envs[] = {
 	 .close = tap_env_close,
 	 .feed = tap_feed},
 	{.title = "frames",
-	 .keys = "type=frames,name=c",
+	 .keys = "type=frames,name=c,queues=4",
 	 .open = frames_env_open,
 	 .close = frames_env_close,
-	 .feed = frames_feed},
+	 .feed = frames_feed,
+	 .n_queues_max = FAR_PAIRS},
 	{.title = "port, net_af_packet",
 	 .keys = "type=port,name=c,devargs=\"net_af_packet0,iface=" PORT_IFACE
 		 ",qpairs=4,framecnt=256\"",

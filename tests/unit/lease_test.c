@@ -72,7 +72,7 @@ attach_to(const char *name)
 	struct weir_frame_host *host;
 
 	pthread_mutex_unlock(&lcore);
-	host = weir_frame_host_attach(name);
+	host = weir_frame_host_attach(name, 0);
 	pthread_mutex_lock(&lcore);
 	return host;
 }
@@ -242,7 +242,7 @@ far_main(void *arg)
 	uint16_t n;
 
 	while (!__atomic_load_n(ends, __ATOMIC_RELAXED)) {
-		host = weir_frame_host_attach("l");
+		host = weir_frame_host_attach("l", 0);
 		if (host == NULL)
 			return (void *)1;
 		for (turns = rand_r(&seed) % 100; turns > 0; turns--) {

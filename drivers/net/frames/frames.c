@@ -5,11 +5,16 @@
  * Every frame is copied once on either way, between the guest's memory and a frame
  * of the endpoint's own: what a far end holds, or dies with, was never the guest's.
  *
+ * Each queue pair has a lease of its own, which only its lcore uses. The far end is told which
+ * pairs the guest uses; what it sends to one that is put aside is dropped, since another
+ * lcore could not take it out.
+ *
  * Nobody attached is a link without carrier: what the guest sends is dropped, and
  * counted. A far end that is attached and slow holds the guest back instead.
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include <rte_errno.h>
@@ -33,14 +38,19 @@
 /** Frames that one packet is cut into, and segments that it has, at most. */
 #define CUT_MAX 512
 
-struct frames {
+struct frames_pair {
 	struct weir_frame_lease *lease;
-	uint64_t mtu;
-	uint64_t capacity;
-
 	/* Which lcore, if any, is inside the lease's data path; the lock keeps it so. */
 	pthread_mutex_t lock;
 	struct weir_target *target;
+};
+
+struct frames {
+	uint64_t n_pairs;
+	uint64_t mtu;
+	uint64_t capacity;
+	_Atomic uint32_t active; /* pairs that the guest uses, a bit each */
+	struct frames_pair pairs[WEIR_QUEUES_MAX];
 };
 
 struct frames_queue {
@@ -66,15 +76,31 @@ frames_queue(const struct weir_queue *queue)
 	return container_of(queue, struct frames_queue, base);
 }
 
+/** What becomes of frames from the far end; those of a guest that uses no pair now wait. */
+enum rx_fate { RX_DELIVER, RX_WAIT, RX_DROP };
+
+static inline enum rx_fate
+rx_fate(const struct weir_queue *queue)
+{
+	uint32_t active =
+		atomic_load_explicit(&frames_of(queue->endpoint)->active, memory_order_relaxed);
+
+	if (likely(active & RTE_BIT32(queue->index)))
+		return RX_DELIVER;
+	return active == 0 ? RX_WAIT : RX_DROP;
+}
+
 static bool
 frames_poll_ready(struct weir_queue *queue, struct weir_access *access, bool arm)
 {
 	struct frames_queue *q = frames_queue(queue);
+	enum rx_fate fate = rx_fate(queue);
+	bool wants_frames =
+		fate == RX_DROP || (fate == RX_DELIVER && weir_rx_ids_n_empty(&q->rx) > 0);
 
 	if (weir_rx_ids_n_filled(&q->rx) > 0)
 		return true;
-	return weir_frame_lease_is_ready(q->lease, weir_rx_ids_n_empty(&q->rx) > 0, q->holds_back,
-					 arm);
+	return weir_frame_lease_is_ready(q->lease, wants_frames, q->holds_back, arm);
 }
 
 static void
@@ -108,6 +134,16 @@ offload_of_mbuf(const struct rte_mbuf *frame, struct weir_offload *offload)
 				       : offsetof(struct rte_udp_hdr, dgram_cksum);
 }
 
+static void
+rx_drop(struct frames_queue *q)
+{
+	struct rte_mbuf **frames;
+	uint16_t n = weir_frame_lease_receive(q->lease, &frames);
+
+	weir_frame_lease_consume(q->lease, n);
+	weir_count(&q->base.stats.rx_dropped, n);
+}
+
 static int
 frames_rx_poll(struct weir_queue *queue, struct weir_access *access, uint16_t *ids, uint16_t n)
 {
@@ -115,8 +151,14 @@ frames_rx_poll(struct weir_queue *queue, struct weir_access *access, uint16_t *i
 	uint16_t i, n_frames, filled = 0, dropped = 0;
 	struct rte_mbuf **frames;
 	struct weir_rx_meta meta;
+	enum rx_fate fate = rx_fate(queue);
 	uint64_t bytes = 0;
 
+	if (unlikely(fate != RX_DELIVER)) {
+		if (fate == RX_DROP)
+			rx_drop(q);
+		return weir_rx_ids_take(&q->rx, ids, n);
+	}
 	n_frames = weir_frame_lease_receive(q->lease, &frames);
 	for (i = 0; i < n_frames && filled < n && weir_rx_ids_n_empty(&q->rx) > 0; i++) {
 		if (unlikely(!is_sound(frames[i]))) {
@@ -264,23 +306,41 @@ frames_tx_poll(struct weir_queue *queue, struct weir_access *access, uint16_t *i
 }
 
 static void
-target_set(struct frames *frames, struct weir_target *target)
+target_set(struct frames_pair *pair, struct weir_target *target)
 {
-	pthread_mutex_lock(&frames->lock);
-	frames->target = target;
-	pthread_mutex_unlock(&frames->lock);
+	pthread_mutex_lock(&pair->lock);
+	pair->target = target;
+	pthread_mutex_unlock(&pair->lock);
 }
 
 static void
 frames_update_target(struct weir_queue *queue)
 {
-	target_set(frames_of(queue->endpoint), queue->target);
+	target_set(&frames_of(queue->endpoint)->pairs[queue->index], queue->target);
+}
+
+/** Also tell the far end, by whichever pairs it looks. */
+static void
+pair_set_active(struct frames *frames, uint16_t index, bool active)
+{
+	uint16_t i;
+
+	if (active)
+		atomic_fetch_or(&frames->active, RTE_BIT32(index));
+	else
+		atomic_fetch_and(&frames->active, ~RTE_BIT32(index));
+	for (i = 0; i < frames->n_pairs; i++)
+		weir_frame_lease_set_active(frames->pairs[i].lease, index, active);
 }
 
 static void
 frames_set_active(struct weir_queue *queue, bool active)
 {
-	/* One pair, which a guest that is there has in use. */
+	struct frames *frames = frames_of(queue->endpoint);
+
+	pair_set_active(frames, queue->index, active);
+	/* Its lcore may sleep for room only, over frames that are to be delivered now. */
+	weir_wake_signal(&weir_frame_lease_queues(frames->pairs[queue->index].lease)->host_wake);
 }
 
 static void
@@ -303,46 +363,77 @@ static const struct weir_queue_ops frames_queue_ops = {
 static void
 frames_run(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
 {
-	struct frames *frames = arg;
+	struct frames_pair *pair = arg;
 
-	pthread_mutex_lock(&frames->lock);
-	if (frames->target != NULL)
-		frames->target->run(frames->target, fn, fn_arg);
+	pthread_mutex_lock(&pair->lock);
+	if (pair->target != NULL)
+		pair->target->run(pair->target, fn, fn_arg);
 	else
 		fn(fn_arg);
-	pthread_mutex_unlock(&frames->lock);
+	pthread_mutex_unlock(&pair->lock);
+}
+
+/** Those that are open. */
+static void
+pairs_close(struct frames *frames)
+{
+	uint16_t i;
+
+	for (i = 0; i < WEIR_QUEUES_MAX && frames->pairs[i].lease != NULL; i++)
+		weir_frame_lease_shut_down(frames->pairs[i].lease);
+	for (i = 0; i < WEIR_QUEUES_MAX && frames->pairs[i].lease != NULL; i++) {
+		weir_frame_lease_free(frames->pairs[i].lease);
+		frames->pairs[i].lease = NULL;
+		pthread_mutex_destroy(&frames->pairs[i].lock);
+	}
+}
+
+static int
+pair_open(struct weir_endpoint *endpoint, uint16_t index)
+{
+	struct frames *frames = frames_of(endpoint);
+	struct frames_pair *pair = &frames->pairs[index];
+
+	pthread_mutex_init(&pair->lock, NULL);
+	pair->lease = weir_frame_lease_create(&(struct weir_frame_lease_conf){
+		.name = weir_endpoint_name(endpoint),
+		.pair = index,
+		.n_pairs = frames->n_pairs,
+		.capacity = frames->capacity,
+		.frame_bytes = frames->mtu + L2_BYTES,
+		.numa_node = SOCKET_ID_ANY,
+		.run = frames_run,
+		.arg = pair,
+	});
+	return pair->lease != NULL ? 0 : -rte_errno;
 }
 
 static int
 frames_open(struct weir_endpoint *endpoint, const struct weir_keys *keys)
 {
 	struct frames *frames = frames_of(endpoint);
+	uint16_t i;
 	int rc;
 
+	frames->n_pairs = 1;
 	frames->mtu = MTU_DEFAULT;
 	frames->capacity = CAPACITY_DEFAULT;
-	rc = weir_keys_number(keys, "capacity", 1, CAPACITY_MAX, &frames->capacity);
+	rc = weir_keys_number(keys, "queues", 1, WEIR_QUEUES_MAX, &frames->n_pairs);
+	if (rc == 0)
+		rc = weir_keys_number(keys, "capacity", 1, CAPACITY_MAX, &frames->capacity);
 	if (rc == 0)
 		rc = weir_keys_number(keys, "mtu", RTE_ETHER_MIN_MTU, MTU_MAX, &frames->mtu);
+	for (i = 0; i < frames->n_pairs && rc == 0; i++)
+		rc = pair_open(endpoint, i);
 	if (rc != 0)
-		return rc;
-	pthread_mutex_init(&frames->lock, NULL);
-	frames->lease = weir_frame_lease_create(&(struct weir_frame_lease_conf){
-		.name = weir_endpoint_name(endpoint),
-		.capacity = frames->capacity,
-		.frame_bytes = frames->mtu + L2_BYTES,
-		.numa_node = SOCKET_ID_ANY,
-		.run = frames_run,
-		.arg = frames,
-	});
-	return frames->lease != NULL ? 0 : -rte_errno;
+		pairs_close(frames);
+	return rc;
 }
 
 static void
 frames_close(struct weir_endpoint *endpoint)
 {
-	weir_frame_lease_free(frames_of(endpoint)->lease);
-	pthread_mutex_destroy(&frames_of(endpoint)->lock);
+	pairs_close(frames_of(endpoint));
 }
 
 static int
@@ -350,6 +441,12 @@ frames_accept(const struct weir_endpoint *endpoint, const struct weir_endpoint_c
 {
 	const struct frames *frames = frames_of(endpoint);
 
+	if (client->n_queues > frames->n_pairs)
+		return weir_error(EINVAL,
+				  "guest '%s': queues=%u: endpoint '%s' has %u: give the endpoint "
+				  "queues=%u",
+				  client->name, client->n_queues, weir_endpoint_name(endpoint),
+				  (unsigned int)frames->n_pairs, client->n_queues);
 	if (client->mtu <= frames->mtu)
 		return 0;
 	return weir_error(EINVAL,
@@ -359,32 +456,63 @@ frames_accept(const struct weir_endpoint *endpoint, const struct weir_endpoint_c
 			  client->mtu, client->mtu);
 }
 
+static void
+queues_free(struct weir_queue **queues, uint16_t n_queues)
+{
+	uint16_t i;
+
+	for (i = 0; i < n_queues; i++)
+		weir_rx_ids_fini(&frames_queue(queues[i])->rx);
+	weir_queues_free(queues, n_queues);
+}
+
+static int
+queues_make(struct weir_endpoint *endpoint, struct weir_queue **queues, uint16_t n_queues)
+{
+	struct frames *frames = frames_of(endpoint);
+	uint16_t i;
+	int rc;
+
+	rc = weir_queues_alloc(endpoint, &frames_queue_ops, sizeof(struct frames_queue), queues,
+			       n_queues);
+	for (i = 0; rc == 0 && i < n_queues; i++) {
+		struct frames_queue *q = frames_queue(queues[i]);
+
+		q->lease = frames->pairs[i].lease;
+		q->base.wake_fd = weir_wake_fd(&weir_frame_lease_queues(q->lease)->host_wake);
+		if (weir_rx_ids_init(&q->rx) != 0) {
+			queues_free(queues, n_queues);
+			rc = weir_error(ENOMEM, "endpoint '%s': no memory for its queues",
+					weir_endpoint_name(endpoint));
+		}
+	}
+	return rc;
+}
+
 static int
 frames_get_queues(struct weir_endpoint *endpoint, struct weir_endpoint_client *client,
 		  struct weir_queue **queues)
 {
 	struct frames *frames = frames_of(endpoint);
-	struct frames_queue *q;
+	uint16_t i;
 	int rc;
 
 	rc = frames_accept(endpoint, client);
 	if (rc == 0)
-		rc = weir_queues_alloc(endpoint, &frames_queue_ops, sizeof(struct frames_queue),
-				       queues, client->n_queues);
+		rc = queues_make(endpoint, queues, client->n_queues);
 	if (rc != 0)
 		return rc;
-	q = frames_queue(queues[0]);
-	if (weir_rx_ids_init(&q->rx) != 0) {
-		weir_queues_free(queues, client->n_queues);
-		return weir_error(ENOMEM, "endpoint '%s': no memory for its queues",
-				  weir_endpoint_name(endpoint));
+	for (i = 0; i < frames->n_pairs; i++) {
+		struct frames_pair *pair = &frames->pairs[i];
+
+		/* What was for the guest before is not for this one. */
+		frames_run(pair, weir_frame_lease_discard, pair->lease);
+		weir_frame_lease_set_mtu(pair->lease, client->mtu);
+		if (i < client->n_queues)
+			target_set(pair, client->target[i]);
 	}
-	q->lease = frames->lease;
-	q->base.wake_fd = weir_wake_fd(&weir_frame_lease_queues(frames->lease)->host_wake);
-	/* What was for the guest before is not for this one. */
-	frames_run(frames, weir_frame_lease_discard, frames->lease);
-	weir_frame_lease_set_mtu(frames->lease, client->mtu);
-	target_set(frames, client->target[0]);
+	/* The others follow as the guest takes them into use. */
+	pair_set_active(frames, 0, true);
 	return 0;
 }
 
@@ -392,10 +520,15 @@ static void
 frames_stop(struct weir_endpoint *endpoint, struct weir_endpoint_client *client,
 	    struct weir_queue **queues)
 {
-	target_set(frames_of(endpoint), NULL);
-	weir_frame_lease_set_mtu(frames_of(endpoint)->lease, 0);
-	weir_rx_ids_fini(&frames_queue(queues[0])->rx);
-	weir_queues_free(queues, client->n_queues);
+	struct frames *frames = frames_of(endpoint);
+	uint16_t i;
+
+	for (i = 0; i < frames->n_pairs; i++) {
+		pair_set_active(frames, i, false);
+		target_set(&frames->pairs[i], NULL);
+		weir_frame_lease_set_mtu(frames->pairs[i].lease, 0);
+	}
+	queues_free(queues, client->n_queues);
 }
 
 static uint32_t
@@ -413,18 +546,35 @@ frames_link_speed(const struct weir_endpoint *endpoint)
 static bool
 frames_link_up(const struct weir_endpoint *endpoint)
 {
-	return weir_frame_lease_is_attached(frames_of(endpoint)->lease);
+	const struct frames *frames = frames_of(endpoint);
+	uint16_t i;
+
+	for (i = 0; i < frames->n_pairs; i++)
+		if (!weir_frame_lease_is_attached(frames->pairs[i].lease))
+			return false;
+	return true;
 }
 
 static void
 frames_inspect(const struct weir_endpoint *endpoint, struct rte_tel_data *dict)
 {
 	const struct frames *frames = frames_of(endpoint);
-	struct weir_frame_lease_stats stats;
+	struct weir_frame_lease_stats stats = {0}, one;
+	uint16_t i, n_attached = 0;
 
-	weir_frame_lease_stats(frames->lease, &stats);
+	for (i = 0; i < frames->n_pairs; i++) {
+		weir_frame_lease_stats(frames->pairs[i].lease, &one);
+		stats.n_attaches += one.n_attaches;
+		stats.n_frames += one.n_frames;
+		stats.n_home += one.n_home;
+		stats.n_reclaimed += one.n_reclaimed;
+		n_attached += weir_frame_lease_is_attached(frames->pairs[i].lease);
+	}
 	rte_tel_data_add_dict_string(dict, "attached",
-				     weir_frame_lease_is_attached(frames->lease) ? "yes" : "no");
+				     n_attached == frames->n_pairs ? "yes"
+				     : n_attached > 0		   ? "partly"
+								   : "no");
+	rte_tel_data_add_dict_u64(dict, "queues", frames->n_pairs);
 	rte_tel_data_add_dict_u64(dict, "attaches", stats.n_attaches);
 	rte_tel_data_add_dict_u64(dict, "frames", stats.n_frames);
 	rte_tel_data_add_dict_u64(dict, "frames_home", stats.n_home);
@@ -432,18 +582,19 @@ frames_inspect(const struct weir_endpoint *endpoint, struct rte_tel_data *dict)
 	rte_tel_data_add_dict_u64(dict, "mtu", frames->mtu);
 }
 
-static const char *const frames_keys[] = {"capacity", "mtu", NULL};
+static const char *const frames_keys[] = {"queues", "capacity", "mtu", NULL};
 
 static const struct weir_endpoint_ops frames_ops = {
 	.type = "frames",
-	.usage = "capacity=N  frames that wait each way, at most (256)\n"
+	.usage = "queues=N    queue pairs of a guest that it serves, at most (1)\n"
+		 "capacity=N  frames that wait each way, of each pair, at most (256)\n"
 		 "mtu=N       largest of a guest that it serves (1500)\n",
 	.keys = frames_keys,
 	.state_size = sizeof(struct frames),
 	.max_clients = 1,
 	.is_ordered = true,
 	.fast_completions = true,
-	.multiqueue = false,
+	.multiqueue = true,
 	.open = frames_open,
 	.close = frames_close,
 	.accept = frames_accept,
