@@ -255,15 +255,13 @@ session_join(struct weir_guest *guest)
 	return 0;
 }
 
-/** Undo session_join(): the pairs keep their rings and what was not handed over. */
-void
-session_leave(struct weir_guest *guest)
+/** Pairs that nobody polls leave their endpoint. */
+static void
+pairs_part(struct weir_guest *guest)
 {
 	struct weir_queue *queues[WEIR_QUEUES_MAX];
 	uint16_t i;
 
-	for (i = 0; i < guest->n_pairs; i++)
-		pair_detach(guest->pairs[i]);
 	/* Telemetry must not look at a queue that stop() frees. */
 	pthread_mutex_lock(&guest->lock);
 	memcpy(queues, guest->queues, sizeof(queues));
@@ -273,6 +271,17 @@ session_leave(struct weir_guest *guest)
 	points_down(guest);
 	for (i = 0; i < guest->n_pairs; i++)
 		guest->pairs[i]->path->let_go(guest->pairs[i]);
+}
+
+/** Undo session_join(): the pairs keep their rings and what was not handed over. */
+void
+session_leave(struct weir_guest *guest)
+{
+	uint16_t i;
+
+	for (i = 0; i < guest->n_pairs; i++)
+		pair_detach(guest->pairs[i]);
+	pairs_part(guest);
 }
 
 static int
@@ -358,14 +367,13 @@ session_fail(struct weir_guest *guest, const char *reason)
 	WEIR_LOG(guest, ERR, "guest %s: stopped: %s", guest->object.name, reason);
 }
 
-/** Another lcore polls the pair from now on. */
-void
-session_move(struct weir_pair *pair, struct weir_target *target)
+/** Have @p target poll a pair that nobody polls; its queue is the one it has. */
+static void
+pair_give(struct weir_pair *pair, struct weir_target *target)
 {
 	struct weir_guest *guest = pair->guest;
 	struct weir_target *old = pair->target;
 
-	pair_detach(pair);
 	pthread_mutex_lock(&guest->lock);
 	pair->target = target;
 	pthread_mutex_unlock(&guest->lock);
@@ -375,6 +383,14 @@ session_move(struct weir_pair *pair, struct weir_target *target)
 	weir_capture_point_move(&guest->points[pair->index], target);
 	pair_attach(pair);
 	guest->scheduler->leave(guest->scheduler, old);
+}
+
+/** Another lcore polls the pair from now on. */
+void
+session_move(struct weir_pair *pair, struct weir_target *target)
+{
+	pair_detach(pair);
+	pair_give(pair, target);
 }
 
 static void
@@ -393,49 +409,40 @@ session_announce(struct weir_guest *guest, const uint8_t *mac)
 	pair->target->run(pair->target, do_nothing, NULL);
 }
 
-/** Place a pair anew, that nobody polls; where it was when there is no other place. */
-static void
-pair_replace(struct weir_pair *pair)
-{
-	struct weir_guest *guest = pair->guest;
-	struct weir_target *old = pair->target, *target = pair_place(guest, pair->index);
-
-	if (target == NULL)
-		return;
-	pthread_mutex_lock(&guest->lock);
-	pair->target = target;
-	pthread_mutex_unlock(&guest->lock);
-	guest->client_view.target[pair->index] = target;
-	guest->scheduler->leave(guest->scheduler, old);
-}
-
-/** Its memory has moved to another node: pools and lcores go after it. */
+/**
+ * Its memory has moved to another node: pools and lcores go after it. The endpoint keeps
+ * its queues, so that nothing is lost that it holds, or that a peer sends meanwhile.
+ */
 void
 session_follow(struct weir_guest *guest, int numa_node)
 {
 	char reason[WEIR_ERROR_TEXTSIZE];
 	uint16_t i;
-	int rc;
 
-	session_leave(guest);
+	for (i = 0; i < guest->n_pairs; i++)
+		pair_detach(guest->pairs[i]);
 	pthread_mutex_lock(&guest->lock);
 	guest->numa_node = numa_node;
 	pthread_mutex_unlock(&guest->lock);
 	guest->client_view.numa_node = numa_node;
-	rc = follow_memory(guest);
-	for (i = 0; i < guest->n_pairs && rc == 0; i++) {
-		pair_use_pools(guest->pairs[i]);
-		pair_replace(guest->pairs[i]);
-	}
-	if (rc == 0)
-		rc = session_join(guest);
-	if (rc == 0) {
-		WEIR_LOG(guest, INFO, "guest %s: its memory has moved to node %d, so does weir",
-			 guest->object.name, numa_node);
+	if (follow_memory(guest) != 0) {
+		snprintf(reason, sizeof(reason), "%s", weir_error_text());
+		pairs_part(guest);
+		session_fail(guest, reason);
 		return;
 	}
-	snprintf(reason, sizeof(reason), "%s", weir_error_text());
-	session_fail(guest, reason);
+	for (i = 0; i < guest->n_pairs; i++) {
+		struct weir_pair *pair = guest->pairs[i];
+		struct weir_target *target = pair_place(guest, i);
+
+		pair_use_pools(pair);
+		if (target != NULL)
+			pair_give(pair, target);
+		else
+			pair_attach(pair); /* no other place: where it was */
+	}
+	WEIR_LOG(guest, INFO, "guest %s: its memory has moved to node %d, so does weir",
+		 guest->object.name, numa_node);
 }
 
 /** Why a pair is not polled any more, or NULL; a restart is the least of reasons. */

@@ -221,29 +221,56 @@ guest_that_is_away_comes_back_to_its_new_endpoint(void **state)
 	place_close(0);
 }
 
+/** One node is all that most machines have: its memory comes from a pretended one. */
+static void
+follow(struct weir_guest *guest)
+{
+	pthread_mutex_lock(&guest->session);
+	guest->pool_node = 1;
+	session_follow(guest, 0);
+	assert_int_equal(guest->pool_node, 0);
+	assert_ptr_equal(guest->pairs[0]->rx_frames, guest->rx_frames);
+	assert_ptr_equal(guest->pairs[0]->tx_pool, weir_frame_pool_mempool(guest->tx_frames));
+	pthread_mutex_unlock(&guest->session);
+}
+
 static void
 pools_and_lcore_follow_memory_that_moves(void **state)
 {
-	struct weir_guest *guest;
 	unsigned int i;
 
 	place_open(0, "loop", "", 0);
-	guest = places[0].port;
 	vhost_guest_set(&places[0].guest.sending, true);
 	for (i = 0; i < 5; i++) {
 		place_wait_more(&places[0].guest.received, 100);
-		/* One node is all that most machines have: it comes from a pretended one. */
-		pthread_mutex_lock(&guest->session);
-		guest->pool_node = 1;
-		session_follow(guest, 0);
-		assert_int_equal(guest->pool_node, 0);
-		assert_ptr_equal(guest->pairs[0]->rx_frames, guest->rx_frames);
-		assert_ptr_equal(guest->pairs[0]->tx_pool,
-				 weir_frame_pool_mempool(guest->tx_frames));
-		pthread_mutex_unlock(&guest->session);
+		follow(places[0].port);
 	}
 	place_settle(&places[0], &places[0], true);
 	place_close(0);
+}
+
+/** Each holds frames of the other, on an lcore of its own. */
+static void
+memory_that_moves_loses_no_frame_of_either_side_of_a_patch(void **state)
+{
+	unsigned int i;
+
+	place_open(0, "wire", "", 0);
+	place_open(1, "wire", "", 0);
+	assert_int_equal(weir_guest_move(places[0].port, 0, 1), 0);
+	assert_int_equal(weir_guest_move(places[1].port, 0, 2), 0);
+	vhost_guest_set(&places[0].guest.sending, true);
+	vhost_guest_set(&places[1].guest.sending, true);
+	for (i = 0; i < 20; i++) {
+		place_wait_more(&places[0].guest.received, 100);
+		place_wait_more(&places[1].guest.received, 100);
+		follow(places[i % 2].port);
+	}
+	place_settle(&places[0], &places[1], true);
+	place_settle(&places[1], &places[0], true);
+	assert_int_equal(place_stats(places[0].port).tx_dropped_stopped, 0);
+	place_close(0);
+	place_close(1);
 }
 
 static void
@@ -334,6 +361,7 @@ main(void)
 		CLAIM(endpoint_that_fails_is_undone),
 		CLAIM(guest_that_is_away_comes_back_to_its_new_endpoint),
 		CLAIM(pools_and_lcore_follow_memory_that_moves),
+		CLAIM(memory_that_moves_loses_no_frame_of_either_side_of_a_patch),
 		CLAIM(busy_guests_are_spread_over_the_lcores),
 	};
 
