@@ -220,6 +220,8 @@ backend_tend(struct backend *backend)
 {
 	unsigned int i;
 
+	for (i = 0; i < backend->n_endpoints; i++)
+		weir_endpoint_tend(backend->endpoints[i]);
 	for (i = 0; i < backend->n_guests; i++)
 		weir_guest_tend(backend->guests[i]);
 	if (backend->spread)

@@ -427,6 +427,13 @@ weir_endpoint_stop(struct weir_endpoint *endpoint, struct weir_endpoint_client *
 	endpoint->ops->stop(endpoint, client, queues);
 }
 
+void
+weir_endpoint_tend(struct weir_endpoint *endpoint)
+{
+	if (endpoint->ops->tend != NULL)
+		endpoint->ops->tend(endpoint);
+}
+
 static void
 stats_sum_locked(struct weir_endpoint *endpoint, struct weir_queue_stats *stats)
 {

@@ -52,7 +52,7 @@ struct weir_endpoint_client {
 		       bool link_up);
 };
 
-/** A driver. Every member is set, but accept; the table is const. */
+/** A driver. Every member is set, but accept and tend; the table is const. */
 struct weir_endpoint_ops {
 	const char *type;	 /* as in type=tap */
 	const char *usage;	 /* its keys, one "key=VALUE  what" a line; "" for none */
@@ -84,6 +84,11 @@ struct weir_endpoint_ops {
 	 */
 	void (*stop)(struct weir_endpoint *endpoint, struct weir_endpoint_client *client,
 		     struct weir_queue **queues);
+	/**
+	 * Look after what nobody tells of, ten times a second: a link without an interrupt.
+	 * Does not block. NULL: nothing.
+	 */
+	void (*tend)(struct weir_endpoint *endpoint);
 	/** Offloads that tx frames may carry into it. */
 	uint32_t (*tx_offloads)(const struct weir_endpoint *endpoint);
 	/** Mbit/s, or 0 for a link that has no speed. */
@@ -165,6 +170,9 @@ void weir_queues_free(struct weir_queue **queues, uint16_t n);
 /** ops->stop; the queues' counters are kept and go on in the endpoint's. */
 void weir_endpoint_stop(struct weir_endpoint *endpoint, struct weir_endpoint_client *client,
 			struct weir_queue **queues);
+
+/** ops->tend; control threads. */
+void weir_endpoint_tend(struct weir_endpoint *endpoint);
 
 /** Count from zero again. Any thread; the lcores that count do not notice. */
 void weir_endpoint_clear_stats(struct weir_endpoint *endpoint);

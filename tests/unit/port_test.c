@@ -183,6 +183,57 @@ a_port_goes_with_its_endpoint_or_stays_as_it_came(void **state)
 
 #define CLAIM(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+static unsigned int n_told;
+static bool told_up;
+
+static void
+action_record(struct weir_endpoint_client *client, enum weir_endpoint_action action, bool link_up)
+{
+	assert_int_equal(action, WEIR_ENDPOINT_LINK);
+	n_told++;
+	told_up = link_up;
+}
+
+/** For a second. */
+static void
+tend(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < 10; i++)
+		weir_endpoint_tend(port);
+}
+
+/** net_ring has no interrupt for its link. */
+static void
+a_link_that_nobody_tells_of_is_looked_at(void **state)
+{
+	struct plain_target *target = &here;
+	struct plain_guest *guest = plain_guest_new("g0", 1, 1, &target, 1);
+	uint16_t id;
+
+	n_told = 0;
+	guest->client.action = action_record;
+	assert_int_equal(plain_guest_attach(guest, port), 0);
+	assert_int_equal(rte_eth_dev_get_port_by_name("net_ring7", &id), 0);
+	tend();
+	assert_int_equal(n_told, 0);
+	assert_int_equal(rte_eth_dev_set_link_down(id), 0);
+	tend();
+	tend();
+	assert_int_equal(n_told, 1);
+	assert_false(told_up);
+	assert_false(weir_endpoint_ops(port)->link_up(port));
+	assert_int_equal(rte_eth_dev_set_link_up(id), 0);
+	tend();
+	assert_int_equal(n_told, 2);
+	assert_true(told_up);
+	/* A device that is stopped has no link, which is no news. */
+	guest_end(guest);
+	tend();
+	assert_int_equal(n_told, 2);
+}
+
 int
 main(void)
 {
@@ -190,6 +241,7 @@ main(void)
 		CLAIM(a_long_packet_leaves_as_finished_frames),
 		CLAIM(what_the_device_has_no_room_for_waits),
 		CLAIM(rx_queues_change_hands_without_loss),
+		CLAIM(a_link_that_nobody_tells_of_is_looked_at),
 		CLAIM(a_port_goes_with_its_endpoint_or_stays_as_it_came),
 	};
 

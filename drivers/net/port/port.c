@@ -16,6 +16,48 @@ port_of(const struct weir_endpoint *endpoint)
 	return weir_endpoint_state(endpoint);
 }
 
+/** Of a device that is started; with the lock held. */
+static void
+link_look(struct port *port)
+{
+	const struct port_device *device = &port->device;
+	uint32_t speed_mbps;
+	bool up = port_device_link(device, &speed_mbps);
+
+	if (up == port->link_up && (!up || speed_mbps == port->link_speed_mbps))
+		return;
+	if (up && speed_mbps != 0)
+		WEIR_LOG(port, INFO, "endpoint %s: the link of %s is up, at %u Mbit/s",
+			 device->owner, device->name, speed_mbps);
+	else
+		WEIR_LOG(port, INFO, "endpoint %s: the link of %s is %s", device->owner,
+			 device->name, up ? "up" : "down");
+	if (up != port->link_up && port->client->action != NULL)
+		port->client->action(port->client, WEIR_ENDPOINT_LINK, up);
+	port->link_up = up;
+	port->link_speed_mbps = speed_mbps;
+	__atomic_store_n(&port->link_changes, port->link_changes + 1, __ATOMIC_RELAXED);
+}
+
+void
+port_look_at_link(struct port *port)
+{
+	pthread_mutex_lock(&port->lock);
+	if (port->client != NULL)
+		link_look(port);
+	pthread_mutex_unlock(&port->lock);
+}
+
+/** Whose guest has come or gone. */
+static void
+client_set(struct port *port, struct weir_endpoint_client *client)
+{
+	pthread_mutex_lock(&port->lock);
+	port->client = client;
+	port->link_up = port_device_link(&port->device, &port->link_speed_mbps);
+	pthread_mutex_unlock(&port->lock);
+}
+
 static int
 port_open(struct weir_endpoint *endpoint, const struct weir_keys *keys)
 {
@@ -32,6 +74,7 @@ port_open(struct weir_endpoint *endpoint, const struct weir_keys *keys)
 				  "endpoint '%s': either dev=NAME, of a port that EAL has, or "
 				  "devargs=\"NAME,...\", of one to plug in, is needed",
 				  weir_endpoint_name(endpoint));
+	pthread_mutex_init(&port->lock, NULL);
 	return port_device_open(&port->device, weir_endpoint_name(endpoint), dev, devargs);
 }
 
@@ -39,6 +82,7 @@ static void
 port_close(struct weir_endpoint *endpoint)
 {
 	port_device_close(&port_of(endpoint)->device);
+	pthread_mutex_destroy(&port_of(endpoint)->lock);
 }
 
 static int
@@ -128,6 +172,7 @@ port_get_queues(struct weir_endpoint *endpoint, struct weir_endpoint_client *cli
 	port->n_queues = client->n_queues;
 	/* The others follow as the guest takes them into use. */
 	port->active = 1;
+	client_set(port, client);
 	return 0;
 }
 
@@ -138,6 +183,7 @@ port_stop(struct weir_endpoint *endpoint, struct weir_endpoint_client *client,
 	struct port *port = port_of(endpoint);
 	uint16_t i;
 
+	client_set(port, NULL);
 	port->active = 0;
 	for (i = 0; i < client->n_queues; i++)
 		port_queue_drop(port_queue(queues[i]));
@@ -146,6 +192,16 @@ port_stop(struct weir_endpoint *endpoint, struct weir_endpoint_client *client,
 	port_device_stop(&port->device);
 	queues_free(port, queues, client->n_queues);
 	port->n_queues = 0;
+}
+
+/** Most drivers have no interrupt for the link. */
+static void
+port_tend(struct weir_endpoint *endpoint)
+{
+	struct port *port = port_of(endpoint);
+
+	if (++port->n_tends % PORT_TENDS_A_LOOK == 0)
+		port_look_at_link(port);
 }
 
 static uint32_t
@@ -180,6 +236,8 @@ port_inspect(const struct weir_endpoint *endpoint, struct rte_tel_data *dict)
 
 	rte_tel_data_add_dict_string(dict, "port", device->name);
 	rte_tel_data_add_dict_u64(dict, "port_id", device->id);
+	rte_tel_data_add_dict_u64(dict, "link_changes",
+				  __atomic_load_n(&port->link_changes, __ATOMIC_RELAXED));
 	rte_tel_data_add_dict_u64(dict, "queues", port->n_queues);
 	rte_tel_data_add_dict_u64(dict, "max_queues", device->max_queues);
 	rte_tel_data_add_dict_u64(dict, "mtu", port->n_queues > 0 ? port->mtu : 0);
@@ -210,6 +268,7 @@ static const struct weir_endpoint_ops port_ops = {
 	.accept = port_accept,
 	.get_queues = port_get_queues,
 	.stop = port_stop,
+	.tend = port_tend,
 	.tx_offloads = port_tx_offloads,
 	.link_speed = port_link_speed,
 	.link_up = port_link_up,

@@ -12,6 +12,7 @@
  * has a flag, and who finds it taken comes back later.
  */
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,6 +28,8 @@
 
 WEIR_LOG_DECLARE(port);
 
+/** The link is looked at once a second: some devices are slow to tell. */
+#define PORT_TENDS_A_LOOK 10
 /** Frames of one call to the device. */
 #define PORT_BURST 32
 /** Frames of a queue that are on their way to the device; what one packet is cut into. */
@@ -72,6 +75,15 @@ struct port_rx {
 
 struct port {
 	struct port_device device;
+
+	/* The link, as it was said last; several control threads. */
+	pthread_mutex_t lock;
+	struct weir_endpoint_client *client; /* NULL: no guest, the device is stopped */
+	bool link_up;
+	uint32_t link_speed_mbps;
+	uint64_t link_changes;
+	unsigned int n_tends;
+
 	/* Of the guest that is there. */
 	uint16_t n_queues;
 	uint16_t n_rx; /* queues of the device that frames come from */
@@ -99,6 +111,11 @@ port_queue(const struct weir_queue *queue)
 {
 	return container_of(queue, struct port_queue, base);
 }
+
+/* port.c */
+
+/** Say what has become of the link, if it has changed. Control threads, EAL's interrupt thread. */
+void port_look_at_link(struct port *port);
 
 /* port_queue.c */
 

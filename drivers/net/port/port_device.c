@@ -93,11 +93,9 @@ device_take(struct port_device *device)
 static int
 link_changed(uint16_t id, enum rte_eth_event_type event, void *arg, void *ret)
 {
-	const struct port_device *device = arg;
-	uint32_t speed;
+	struct port_device *device = arg;
 
-	WEIR_LOG(port, INFO, "endpoint %s: the link of %s is %s", device->owner, device->name,
-		 port_device_link(device, &speed) ? "up" : "down");
+	port_look_at_link(container_of(device, struct port, device));
 	return 0;
 }
 
