@@ -13,6 +13,9 @@
 #include "weir_error.h"
 #include "weir_keys.h"
 
+/* Between two looks at guests while a command waits for a disk. */
+#define STOP_LOOK_MS 100
+
 static int
 add_endpoint(struct control *control, const struct control_command *command, char *const *args,
 	     struct control_result *result)
@@ -196,11 +199,18 @@ static int
 capture_stop(struct control *control, const struct control_command *command, char *const *args,
 	     struct control_result *result)
 {
-	int rc = weir_capture_stop(args[0]);
+	int rc = weir_capture_stop_begin(args[0]);
 
-	if (rc == 0)
-		control_result_text(result, "stopped", args[0]);
-	return rc;
+	if (rc != 0)
+		return rc;
+	/* The disk may be slow: nobody else is to wait for it. */
+	do {
+		control_let_others(control);
+		rc = weir_capture_stop_end(args[0], STOP_LOOK_MS);
+		control_go_on(control);
+	} while (rc == -EAGAIN);
+	control_result_text(result, "stopped", args[0]);
+	return 0;
 }
 
 static int

@@ -163,6 +163,7 @@ control_init(struct control *control, struct backend *backend)
 {
 	control->backend = backend;
 	pthread_mutex_init(&control->lock, NULL);
+	pthread_cond_init(&control->back, NULL);
 }
 
 void
@@ -170,7 +171,27 @@ control_close(struct control *control)
 {
 	pthread_mutex_lock(&control->lock);
 	control->closed = true;
+	while (control->n_beside > 0)
+		pthread_cond_wait(&control->back, &control->lock);
 	pthread_mutex_unlock(&control->lock);
+}
+
+void
+control_let_others(struct control *control)
+{
+	control->n_beside++;
+	pthread_mutex_unlock(&control->lock);
+}
+
+void
+control_go_on(struct control *control)
+{
+	pthread_mutex_lock(&control->lock);
+	control->n_beside--;
+	pthread_cond_signal(&control->back);
+	/* It may be the console's thread, which does so at other times. */
+	if (!control->closed)
+		backend_tend(control->backend);
 }
 
 void

@@ -42,7 +42,9 @@ struct control_result {
 struct control {
 	struct backend *backend;
 	pthread_mutex_t lock; /* of the backend */
-	bool closed;	      /* with the lock held: the backend is no more */
+	pthread_cond_t back;  /* a command that waited beside others has the lock again */
+	unsigned int n_beside;
+	bool closed; /* with the lock held: the backend is no more */
 	atomic_bool quit;
 };
 
@@ -72,6 +74,14 @@ void control_init(struct control *control, struct backend *backend);
 /** No command runs any more when it returns, and none will. */
 void control_close(struct control *control);
 void control_tend(struct control *control);
+
+/**
+ * For a command that waits long for something else than the backend: have other commands
+ * run until control_go_on(), which looks after the guests as well. Of the backend it knows
+ * nothing any more then.
+ */
+void control_let_others(struct control *control);
+void control_go_on(struct control *control);
 
 /**
  * Run a command with its arguments.

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <rte_debug.h>
 #include <rte_errno.h>
 
 #include "capture.h"
@@ -31,7 +32,10 @@ capture_info(struct weir_object *object, struct rte_tel_data *dict)
 
 	pthread_mutex_lock(&capture->lock);
 	rte_tel_data_add_dict_string(dict, "name", object->name);
-	rte_tel_data_add_dict_string(dict, "state", capture->ended[0] ? "ended" : "running");
+	rte_tel_data_add_dict_string(dict, "state",
+				     capture->ended[0]			? "ended"
+				     : capture_writer_is_asked(capture) ? "stopping"
+									: "running");
 	rte_tel_data_add_dict_string(dict, "reason", capture->ended);
 	rte_tel_data_add_dict_string(dict, keys->of_endpoint ? "endpoint" : "guest", keys->of);
 	rte_tel_data_add_dict_string(dict, "file", capture->shown_path);
@@ -274,33 +278,73 @@ weir_capture_start(const char *text)
 	return rc;
 }
 
-int
-weir_capture_stop(const char *name)
+/** One that somebody stops; NULL, and why not. */
+static struct capture *
+stop_begin(const char *name)
 {
 	struct capture *capture;
-	int rc = 0;
 
 	capture_registry_lock();
 	capture = capture_find(name);
-	if (capture == NULL)
-		rc = weir_error(ENOENT, "there is no capture '%s': see /weir/capture/list", name);
-	else if (capture->closing)
-		rc = weir_error(EBUSY, "capture '%s' is being stopped", name);
-	if (rc == 0) {
+	if (capture == NULL) {
+		rte_errno = -weir_error(ENOENT, "there is no capture '%s': see /weir/capture/list",
+					name);
+	} else if (capture->closing) {
+		rte_errno = -weir_error(EBUSY, "capture '%s' is being stopped", name);
+		capture = NULL;
+	} else {
 		capture->closing = true;
 		capture_detach_all(capture);
+		capture_writer_ask(capture);
 	}
 	capture_registry_unlock();
-	if (rc != 0)
-		return rc;
-	/* Not under the lock: the disk may be slow, or the writer want the lock to end. */
-	capture_writer_stop(capture);
+	return capture;
+}
+
+/** Wait for the writer to end, and forget the capture. */
+static void
+stop_end(struct capture *capture)
+{
+	capture_writer_join(capture);
 	weir_object_remove(&capture_class, &capture->object);
 	capture_registry_lock();
 	capture_unlist(capture);
 	capture_registry_unlock();
-	WEIR_LOG(capture, INFO, "capture %s: stopped", name);
+	WEIR_LOG(capture, INFO, "capture %s: stopped", capture->keys.name);
 	capture_free(capture);
+}
+
+int
+weir_capture_stop_begin(const char *name)
+{
+	return stop_begin(name) != NULL ? 0 : -rte_errno;
+}
+
+int
+weir_capture_stop_end(const char *name, unsigned int timeout_ms)
+{
+	struct capture *capture;
+
+	/* It stays until we free it: nobody else ends what we have begun. */
+	capture_registry_lock();
+	capture = capture_find(name);
+	capture_registry_unlock();
+	RTE_VERIFY(capture != NULL && capture->closing);
+	/* Not under the lock: the disk may be slow, or the writer want the lock to end. */
+	if (!capture_writer_has_ended(capture, timeout_ms))
+		return -EAGAIN;
+	stop_end(capture);
+	return 0;
+}
+
+int
+weir_capture_stop(const char *name)
+{
+	struct capture *capture = stop_begin(name);
+
+	if (capture == NULL)
+		return -rte_errno;
+	stop_end(capture);
 	return 0;
 }
 

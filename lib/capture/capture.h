@@ -123,7 +123,8 @@ struct capture {
 
 	/* The writer's. */
 	pthread_t writer;
-	bool stop; /* atomic: nothing comes any more, end */
+	bool stop;     /* atomic: nothing comes any more, end */
+	bool finished; /* atomic: the file is closed, and joining does not wait */
 	struct capture_file file;
 	struct weir_uring *ring; /* NULL: there is none, plain system calls serve */
 	struct weir_uring_pool *registered;
@@ -181,7 +182,10 @@ bool capture_filter_match(const struct capture_filter *filter,
 
 /* writer.c */
 int capture_writer_start(struct capture *capture);
-void capture_writer_stop(struct capture *capture);
+void capture_writer_ask(struct capture *capture);
+bool capture_writer_is_asked(const struct capture *capture);
+bool capture_writer_has_ended(const struct capture *capture, unsigned int timeout_ms);
+void capture_writer_join(struct capture *capture);
 
 /* file.c */
 int capture_file_open(struct capture *capture);

@@ -68,6 +68,26 @@ int weir_capture_start(const char *keys);
  */
 int weir_capture_stop(const char *name);
 
+/**
+ * The same in two steps, for who has other things to do while the disk is slow: begin, and
+ * end until it has.
+ *
+ * @return
+ *   begin as weir_capture_stop(), and never blocks for the disk.
+ */
+int weir_capture_stop_begin(const char *name);
+
+/**
+ * Who has begun must go on until it is not -EAGAIN.
+ *
+ * @param timeout_ms
+ *   To wait, at most.
+ * @return
+ *   - 0: the file is finished and closed, and the capture is no more
+ *   - -EAGAIN: the disk has not taken all yet
+ */
+int weir_capture_stop_end(const char *name, unsigned int timeout_ms);
+
 /** Stop every capture there is. */
 void weir_capture_stop_all(void);
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <rte_lcore.h>
 
@@ -143,10 +144,10 @@ writer_flush(struct capture *capture)
 	}
 }
 
-static bool
-writer_asked_to_stop(const struct capture *capture)
+bool
+capture_writer_is_asked(const struct capture *capture)
 {
-	/* Acquire: all that was handed over before. Partner: capture_writer_stop(). */
+	/* Acquire: all that was handed over before. Partner: capture_writer_ask(). */
 	return __atomic_load_n(&capture->stop, __ATOMIC_ACQUIRE);
 }
 
@@ -154,7 +155,7 @@ static void
 writer_sleep(struct capture *capture)
 {
 	weir_wake_arm(&capture->wake);
-	if (rte_ring_empty(capture->full) && !writer_asked_to_stop(capture))
+	if (rte_ring_empty(capture->full) && !capture_writer_is_asked(capture))
 		weir_wake_wait(&capture->wake, CAPTURE_PARTIAL_MS * 1000);
 	else
 		weir_wake_disarm(&capture->wake);
@@ -169,7 +170,7 @@ writer_run(void *arg)
 
 	disk_open(capture);
 	do {
-		stop = writer_asked_to_stop(capture);
+		stop = capture_writer_is_asked(capture);
 		while (writer_drain(capture) > 0)
 			;
 		now = writer_now_ms();
@@ -189,6 +190,7 @@ writer_run(void *arg)
 		;
 	capture_file_close(capture);
 	disk_close(capture);
+	__atomic_store_n(&capture->finished, true, __ATOMIC_RELAXED);
 	return NULL;
 }
 
@@ -205,9 +207,28 @@ capture_writer_start(struct capture *capture)
 
 /** Every tee is detached: write the rest, finish the file. */
 void
-capture_writer_stop(struct capture *capture)
+capture_writer_ask(struct capture *capture)
 {
 	__atomic_store_n(&capture->stop, true, __ATOMIC_RELEASE);
 	weir_wake_signal(&capture->wake);
+}
+
+/** It was asked to: whether it has, at the latest in @p timeout_ms. */
+bool
+capture_writer_has_ended(const struct capture *capture, unsigned int timeout_ms)
+{
+	uint64_t end = writer_now_ms() + timeout_ms;
+
+	while (!__atomic_load_n(&capture->finished, __ATOMIC_RELAXED)) {
+		if (writer_now_ms() >= end)
+			return false;
+		usleep(1000);
+	}
+	return true;
+}
+
+void
+capture_writer_join(struct capture *capture)
+{
 	pthread_join(capture->writer, NULL);
 }

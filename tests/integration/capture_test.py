@@ -4,11 +4,14 @@
 import os
 import shutil
 import subprocess
+import threading
 import time
 
-from harness import Guest, Nic, Skip, Testpmd, Weir, main, need, telemetry, wait_for
+from harness import (Console, Guest, Nic, Skip, Testpmd, Weir, main, need, telemetry,
+                     wait_for)
+from harness.front_end import FrontEnd
 from harness.testpmd import virtio_user
-from harness.weir import eal_options
+from harness.weir import BUILD, WEIR, eal_options
 
 SOCKET = "/run/weir/g0.sock"
 LOOP = ("--endpoint", "name=loop,type=loopback",
@@ -124,6 +127,42 @@ def captures_come_and_go_under_traffic_and_the_guest_loses_nothing():
         need(count >= stats["captured_packets"], f"{stats}: the file has {count} frames")
     smallest = min((count, path) for count, path in zip(counts, paths) if count > 0)
     need(len(_tshark(smallest[1], "frame.len")) == smallest[0], f"{smallest}")
+
+
+def stopping_a_capture_on_a_slow_disk_holds_no_command_up():
+    preload = os.path.join(BUILD, "tests", "integration", "libslow_disk.so")
+    without_uring = os.path.join(BUILD, "tests", "unit", "without_uring")
+    weir = Console(*LOOP, program="env", eal=[f"LD_PRELOAD={preload}", without_uring, WEIR,
+                                              *eal_options()])
+
+    def is_stopping(name):
+        return telemetry(f"/weir/capture/info,{name}")["state"] == "stopping"
+
+    with FrontEnd(SOCKET, up=lambda: weir.guest("g0")["state"] == "up"):
+        for name in ("c0", "c1"):
+            _start(f"name={name},guest=g0,file=/run/{name}.pcapng")
+        with open("/run/slow_disk", "wb"):
+            pass
+        # One who asks from outside, and the console, whose thread looks after the guests.
+        answers = []
+        asks = threading.Thread(target=lambda: answers.append(_stop("c0")))
+        asks.start()
+        try:
+            wait_for("the first to be under way", lambda: is_stopping("c0"))
+            weir.type("capture stop c1\n")
+            wait_for("the second as well", lambda: is_stopping("c1"))
+            for _ in range(20):
+                need(telemetry("/weir/clear/guest,g0") == {"cleared": "g0"}, "others go on")
+            need(is_stopping("c0") and is_stopping("c1"), "their disk is slow")
+            need("is being stopped" in telemetry("/weir/capture/stop,c0"), "by one")
+        finally:
+            os.unlink("/run/slow_disk")
+            asks.join()
+        need(len(answers) == 1, "the first is answered")
+        wait_for("the console's answer", lambda: "stopped c1" in weir.log())
+        need(telemetry("/weir/capture/list") == [], "both are gone")
+    need(_counts([f"/run/{name}.pcapng" for name in ("c0", "c1")]) == [0, 0], "files are whole")
+    need(weir.end() == 0, "weir does not end cleanly")
 
 
 def full_disk_ends_the_capture_and_not_the_guest():

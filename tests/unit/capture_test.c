@@ -455,6 +455,29 @@ guest_that_comes_back_is_captured_again(void **state)
 	pcapng_file_free(file);
 }
 
+static void
+capture_is_stopped_in_two_steps_by_the_one_who_began(void **state)
+{
+	struct pcapng_file *file;
+	unsigned int waits = 0;
+	int rc;
+
+	assert_int_equal(start("two", "guest=g0"), 0);
+	see(WEIR_CAPTURE_TX, 60);
+	assert_int_equal(weir_capture_stop_begin("none"), -ENOENT);
+	assert_int_equal(weir_capture_stop_begin("two"), 0);
+	assert_null(tees);
+	assert_int_equal(weir_capture_stop_begin("two"), -EBUSY);
+	assert_int_equal(weir_capture_stop("two"), -EBUSY);
+	while ((rc = weir_capture_stop_end("two", 10)) == -EAGAIN && ++waits < 1000)
+		;
+	assert_int_equal(rc, 0);
+	assert_int_equal(weir_capture_stop("two"), -ENOENT);
+	file = file_of("two");
+	assert_int_equal(file->n_frames, 1);
+	pcapng_file_free(file);
+}
+
 static off_t
 size_of(const char *path)
 {
@@ -733,6 +756,7 @@ main(void)
 		CLAIM(two_captures_share_neither_name_nor_file),
 		CLAIM(staging_is_reserved_from_the_budget),
 		CLAIM(guest_that_comes_back_is_captured_again),
+		CLAIM(capture_is_stopped_in_two_steps_by_the_one_who_began),
 		CLAIM(block_that_does_not_fill_is_written_all_the_same),
 		CLAIM(exhausted_staging_counts_what_is_missed),
 		CLAIM(files_rotate_and_the_oldest_goes),

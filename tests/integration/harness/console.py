@@ -13,9 +13,9 @@ class Console(Weir):
 
     PROMPT = "weir> "
 
-    def __init__(self, *words, name="weir"):
+    def __init__(self, *words, name="weir", **options):
         self.terminal, self.slave = pty.openpty()
-        super().__init__(*words, "-i", name=name, stdin=self.slave)
+        super().__init__(*words, "-i", name=name, stdin=self.slave, **options)
         wait_for("the prompt", lambda: self.log().endswith(self.PROMPT))
 
     def type(self, keys):
