@@ -4,7 +4,6 @@
  * ports, pollers and endpoints, and guests by vhost-user whose frames are numbered.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -321,49 +320,30 @@ static int
 setup(void **state)
 {
 	less_register();
-	places_open();
-	if (weir_endpoint_create("name=loop,type=loopback") == NULL ||
-	    weir_endpoint_create("name=other,type=loopback") == NULL ||
-	    weir_endpoint_create("name=wire,type=patch") == NULL ||
-	    weir_endpoint_create("name=one,type=less") == NULL) {
-		fprintf(stderr, "%s\n", weir_error_text());
-		return -1;
-	}
-	return 0;
+	return places_open((const char *const[]){"name=loop,type=loopback",
+						 "name=other,type=loopback", "name=wire,type=patch",
+						 "name=one,type=less", NULL});
 }
-
-static int
-teardown(void **state)
-{
-	weir_endpoint_free(place_endpoint("loop"));
-	weir_endpoint_free(place_endpoint("other"));
-	weir_endpoint_free(place_endpoint("wire"));
-	weir_endpoint_free(place_endpoint("one"));
-	places_end();
-	return 0;
-}
-
-#define CLAIM(test) cmocka_unit_test_teardown(test, places_close)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CLAIM(moved_pair_loses_and_reorders_nothing),
-		CLAIM(moved_pair_of_a_patch_loses_and_reorders_nothing),
-		CLAIM(moved_pair_stays_while_its_guest_comes_and_goes),
-		CLAIM(wrong_moves_say_what_would_be_right),
-		CLAIM(library_path_is_not_changed_while_up),
-		CLAIM(swapped_guest_loses_nothing_that_its_endpoints_hold),
-		CLAIM(swapped_guest_counts_on),
-		CLAIM(descriptors_that_a_stuck_peer_holds_come_back),
-		CLAIM(refused_swap_leaves_the_guest_where_it_is),
-		CLAIM(endpoint_that_fails_is_undone),
-		CLAIM(guest_that_is_away_comes_back_to_its_new_endpoint),
-		CLAIM(pools_and_lcore_follow_memory_that_moves),
-		CLAIM(memory_that_moves_loses_no_frame_of_either_side_of_a_patch),
-		CLAIM(busy_guests_are_spread_over_the_lcores),
+		PLACES_CLAIM(moved_pair_loses_and_reorders_nothing),
+		PLACES_CLAIM(moved_pair_of_a_patch_loses_and_reorders_nothing),
+		PLACES_CLAIM(moved_pair_stays_while_its_guest_comes_and_goes),
+		PLACES_CLAIM(wrong_moves_say_what_would_be_right),
+		PLACES_CLAIM(library_path_is_not_changed_while_up),
+		PLACES_CLAIM(swapped_guest_loses_nothing_that_its_endpoints_hold),
+		PLACES_CLAIM(swapped_guest_counts_on),
+		PLACES_CLAIM(descriptors_that_a_stuck_peer_holds_come_back),
+		PLACES_CLAIM(refused_swap_leaves_the_guest_where_it_is),
+		PLACES_CLAIM(endpoint_that_fails_is_undone),
+		PLACES_CLAIM(guest_that_is_away_comes_back_to_its_new_endpoint),
+		PLACES_CLAIM(pools_and_lcore_follow_memory_that_moves),
+		PLACES_CLAIM(memory_that_moves_loses_no_frame_of_either_side_of_a_patch),
+		PLACES_CLAIM(busy_guests_are_spread_over_the_lcores),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, places_end);
 }

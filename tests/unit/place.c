@@ -9,6 +9,8 @@
 #include "place.h"
 
 static char dir[] = "/tmp/weir-place-XXXXXX";
+static struct weir_endpoint *endpoints[8];
+static unsigned int n_endpoints;
 
 struct weir_pollers *place_pollers;
 struct place places[2];
@@ -141,20 +143,32 @@ place_settle(struct place *from, struct place *to, bool lossless)
 	assert_int_equal(vhost_guest_count(&to->guest.disorders), 0);
 }
 
-void
-places_open(void)
+int
+places_open(const char *const *keys)
 {
 	harness_eal();
 	place_pollers = weir_pollers_start(WEIR_POLLER_IDLE_US_DEFAULT);
 	assert_non_null(place_pollers);
 	assert_non_null(mkdtemp(dir));
+	for (; *keys != NULL; keys++) {
+		endpoints[n_endpoints] = weir_endpoint_create(*keys);
+		if (endpoints[n_endpoints] == NULL) {
+			fprintf(stderr, "%s\n", weir_error_text());
+			return -1;
+		}
+		n_endpoints++;
+	}
+	return 0;
 }
 
-void
-places_end(void)
+int
+places_end(void **state)
 {
+	while (n_endpoints > 0)
+		weir_endpoint_free(endpoints[--n_endpoints]);
 	weir_pollers_stop(place_pollers);
 	rmdir(dir);
+	return 0;
 }
 
 int

@@ -23,11 +23,13 @@ struct place {
 extern struct place places[2];
 extern struct weir_pollers *place_pollers;
 
-/** EAL, pollers, a directory for sockets. */
-void places_open(void);
-void places_end(void);
+/** EAL, pollers, a directory for sockets, and endpoints by their keys, NULL-ended. */
+int places_open(const char *const *endpoints);
+/** For cmocka: undo places_open(). */
+int places_end(void **state);
 /** For cmocka: what a claim that failed has left. */
 int places_close(void **state);
+#define PLACES_CLAIM(test) cmocka_unit_test_teardown(test, places_close)
 
 /** Make port @p n with @p more keys, and its guest, up. */
 void place_open(unsigned int n, const char *endpoint, const char *more, uint64_t features);

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -309,33 +308,19 @@ restart_that_fails_says_why_and_a_later_endpoint_revives(void **state)
 static int
 setup(void **state)
 {
-	places_open();
-	return weir_endpoint_create("name=fault,type=fault") == NULL ||
-			       weir_endpoint_create("name=loop,type=loopback") == NULL
-		       ? -1
-		       : 0;
+	return places_open(
+		(const char *const[]){"name=fault,type=fault", "name=loop,type=loopback", NULL});
 }
-
-static int
-teardown(void **state)
-{
-	weir_endpoint_free(place_endpoint("fault"));
-	weir_endpoint_free(place_endpoint("loop"));
-	places_end();
-	return 0;
-}
-
-#define CLAIM(test) cmocka_unit_test_teardown(test, places_close)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CLAIM(restarted_queue_loses_no_held_id),
-		CLAIM(restart_that_an_endpoint_asks_for_is_made),
-		CLAIM(endpoint_that_is_gone_fails_its_guest_and_another_revives_it),
-		CLAIM(restart_that_fails_says_why_and_a_later_endpoint_revives),
+		PLACES_CLAIM(restarted_queue_loses_no_held_id),
+		PLACES_CLAIM(restart_that_an_endpoint_asks_for_is_made),
+		PLACES_CLAIM(endpoint_that_is_gone_fails_its_guest_and_another_revives_it),
+		PLACES_CLAIM(restart_that_fails_says_why_and_a_later_endpoint_revives),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, places_end);
 }
