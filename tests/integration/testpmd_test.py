@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """testpmd on virtio-user: every frame that a guest sends is accounted for."""
 import itertools
+import re
 
-from harness import Testpmd, Weir, main, need, telemetry
+from harness import Testpmd, Weir, main, need, telemetry, wait_for
 from harness.testpmd import virtio_user
 from harness.weir import eal_options
 
@@ -118,6 +119,37 @@ def patch_packed_mergeable():
 
 def patch_packed_not_mergeable():
     _patch(packed=True, mergeable=False)
+
+
+def flows_of_a_guest_of_one_pair_reach_four_pairs():
+    """The two guests are polled by lcores of their own."""
+    weir = Weir("--endpoint", "name=wire,type=patch",
+                *_guests(1, "wire"),
+                "--guest", "name=g1,socket=/run/weir/g1.sock,endpoint=wire,queues=4",
+                eal=eal_options(lcores=3))
+    to = Testpmd("to", virtio_user(1, "/run/weir/g1.sock", queues=4),
+                 words=("--rxq=4", "--txq=4"))
+    to.do("set fwd rxonly")
+    to.do("start")
+    sender = Testpmd("sender", virtio_user(0, "/run/weir/g0.sock"),
+                     words=("--txonly-multi-flow",))
+    sender.do("set fwd txonly")
+    sender.do("start")
+
+    def received():
+        text = to.do("show port xstats 0")
+        return [int(re.search(rf"rx_q{i}_good_packets: (\d+)", text)[1]) for i in range(4)]
+
+    wait_for("frames on each pair", lambda: min(received()) > FRAMES_MIN)
+    sender.do("stop")
+    sent = sender.counters(0)["TX-packets"]
+    wait_for("the last frames", lambda: sum(received()) == sent)
+    counts = received()
+    need(max(counts) < 2 * min(counts), f"flows are not spread evenly: {counts}")
+    for i in range(2):
+        need(not _drops(weir.guest(f"g{i}")), f"g{i} dropped: {weir.guest(f'g{i}')}")
+    sender.quit()
+    to.quit()
 
 
 def thirty_two_guests_on_one_lcore_are_all_served():
