@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <rte_common.h>
 
 #include "harness.h"
+#include "handshake.h"
 #include "vhost_guest.h"
 
 #define MEMORY_BYTES (4UL << 20)
@@ -20,124 +18,34 @@
 #define FRAME_LEN 100
 #define BURST 16
 
-/* vhost-user, "Front-end message types", and the layouts there. */
-enum {
-	GET_FEATURES = 1,
-	SET_FEATURES = 2,
-	SET_OWNER = 3,
-	SET_MEM_TABLE = 5,
-	SET_VRING_NUM = 8,
-	SET_VRING_ADDR = 9,
-	SET_VRING_BASE = 10,
-	SET_VRING_KICK = 12,
-	SET_VRING_CALL = 13,
-};
-
-struct message {
-	uint32_t request, flags, size;
-	union {
-		uint64_t number;
-		struct {
-			uint32_t index, number;
-		} state;
-		struct {
-			uint32_t index, flags;
-			uint64_t desc, used, avail, log;
-		} addr;
-		struct {
-			uint32_t n, padding;
-			uint64_t guest_addr, size, user_addr, offset;
-		} memory;
-	} payload;
-} __rte_packed;
-
-#define MESSAGE_HEAD offsetof(struct message, payload)
-
 static void
-message_send(int fd, uint32_t request, struct message *message, uint32_t size, int passed)
+session_open(struct vhost_guest *guest, const char *path, uint64_t features)
 {
-	char control[CMSG_SPACE(sizeof(int))] = {0};
-	struct iovec iov = {.iov_base = message, .iov_len = MESSAGE_HEAD + size};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-	struct cmsghdr *head = (void *)control;
+	const struct handshake_region region = {
+		.guest_addr = GUEST_BASE,
+		.size = MEMORY_BYTES,
+		.user_addr = (uintptr_t)guest->memory,
+		.fd = guest->memory_fd,
+	};
+	struct handshake_ring rings[2];
+	uint32_t i;
 
-	message->request = request;
-	message->flags = 1; /* the version */
-	message->size = size;
-	if (passed >= 0) {
-		msg.msg_control = control;
-		msg.msg_controllen = sizeof(control);
-		head->cmsg_level = SOL_SOCKET;
-		head->cmsg_type = SCM_RIGHTS;
-		head->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(head), &passed, sizeof(int));
+	for (i = 0; i < 2; i++) {
+		const struct driver *driver = &guest->rings[i];
+
+		rings[i] = (struct handshake_ring){
+			.size = driver->size,
+			.packed = driver->packed,
+			.desc = driver->desc,
+			.avail = driver->avail,
+			.used = driver->used,
+			.kick = guest->kicks[i],
+			.call = guest->calls[i],
+		};
 	}
-	assert_int_equal(sendmsg(fd, &msg, MSG_NOSIGNAL), iov.iov_len);
-}
-
-static void
-number_send(int fd, uint32_t request, uint64_t number, int passed)
-{
-	struct message message = {.payload.number = number};
-
-	message_send(fd, request, &message, sizeof(number), passed);
-}
-
-static void
-state_send(int fd, uint32_t request, uint32_t index, uint32_t number)
-{
-	struct message message = {.payload.state = {index, number}};
-
-	message_send(fd, request, &message, sizeof(message.payload.state), -1);
-}
-
-/** Ask for the features: answered when everything before it was. */
-static uint64_t
-features_get(int fd)
-{
-	struct message message = {0};
-
-	message_send(fd, GET_FEATURES, &message, 0, -1);
-	assert_int_equal(recv(fd, &message, sizeof(message), 0), MESSAGE_HEAD + sizeof(uint64_t));
-	return message.payload.number;
-}
-
-static void
-ring_send(struct vhost_guest *guest, uint32_t index)
-{
-	const struct driver *driver = &guest->rings[index];
-	struct message addr = {.payload.addr = {
-				       .index = index,
-				       .desc = (uintptr_t)driver->desc,
-				       .avail = (uintptr_t)driver->avail,
-				       .used = (uintptr_t)driver->used,
-			       }};
-
-	state_send(guest->fd, SET_VRING_NUM, index, driver->size);
-	state_send(guest->fd, SET_VRING_BASE, index, driver->packed ? 1U << 15 : 0);
-	message_send(guest->fd, SET_VRING_ADDR, &addr, sizeof(addr.payload.addr), -1);
-	number_send(guest->fd, SET_VRING_CALL, index, guest->calls[index]);
-	number_send(guest->fd, SET_VRING_KICK, index, guest->kicks[index]);
-}
-
-static void
-session_start(struct vhost_guest *guest, uint64_t features)
-{
-	struct message table = {.payload.memory = {
-					.n = 1,
-					.guest_addr = GUEST_BASE,
-					.size = MEMORY_BYTES,
-					.user_addr = (uintptr_t)guest->memory,
-				}};
-
-	assert_int_equal(features & ~features_get(guest->fd), 0);
-	number_send(guest->fd, SET_OWNER, 0, -1);
-	number_send(guest->fd, SET_FEATURES, features, -1);
-	message_send(guest->fd, SET_MEM_TABLE, &table, sizeof(table.payload.memory),
-		     guest->memory_fd);
-	ring_send(guest, 0);
-	ring_send(guest, 1);
-	features_get(guest->fd);
+	guest->fd = handshake_connect(path);
+	assert_true(guest->fd >= 0);
+	assert_int_equal(handshake_run(guest->fd, features, &region, 1, rings, 2), 0);
 }
 
 /* The guest's CPU. */
@@ -311,17 +219,11 @@ buffers_post(struct vhost_guest *guest)
 void
 vhost_guest_connect(struct vhost_guest *guest, const char *path, uint64_t features)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-
 	*guest = (struct vhost_guest){.fd = -1};
 	memory_open(guest);
 	rings_open(guest, features);
-	if (path == NULL)
-		return;
-	guest->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
-	assert_int_equal(connect(guest->fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	session_start(guest, features);
+	if (path != NULL)
+		session_open(guest, path, features);
 }
 
 void
