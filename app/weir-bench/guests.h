@@ -6,7 +6,7 @@
 
 #include "vhost_options.h"
 
-#include <rte_ether.h>
+#include <rte_ethdev.h>
 #include <rte_mempool.h>
 
 struct guest_port {
@@ -30,5 +30,17 @@ struct guests {
  */
 int guests_open(struct guests *guests, const struct vhost_options *options);
 void guests_close(struct guests *guests);
+
+static inline uint16_t
+guest_port_send(struct guest_port *port, uint16_t queue, struct rte_mbuf **frames, uint16_t n)
+{
+	return rte_eth_tx_burst(port->id, queue, frames, n);
+}
+
+static inline uint16_t
+guest_port_receive(struct guest_port *port, uint16_t queue, struct rte_mbuf **frames, uint16_t n)
+{
+	return rte_eth_rx_burst(port->id, queue, frames, n);
+}
 
 #endif

@@ -15,7 +15,7 @@
 
 struct trip {
 	struct traffic *traffic;
-	struct traffic_stream *stream;
+	struct stream *stream;
 	uint16_t to;
 	uint64_t sent_at[VHOST_WINDOW_MAX]; /* by number */
 	uint32_t n_away;
@@ -44,23 +44,18 @@ trip_receive(struct trip *trip, struct histogram *histogram)
 	const struct guests *guests = trip->traffic->guests;
 	uint64_t numbers[VHOST_BURST_MAX], now;
 	uint32_t i, n, q, n_all = 0;
-	unsigned int p;
 
-	for (p = 0; p < guests->n_ports; p++) {
-		if (guests->ports[p].id != trip->to)
-			continue;
-		for (q = 0; q < guests->ports[p].n_queues; q++) {
-			n = traffic_receive(trip->traffic, trip->to, q, numbers);
-			now = rte_rdtsc();
-			for (i = 0; i < n; i++) {
-				if (numbers[i] == UINT64_MAX)
-					continue;
-				histogram_add(histogram,
-					      now - trip->sent_at[numbers[i] % VHOST_WINDOW_MAX]);
-				trip->last = now;
-				trip->n_away -= trip->n_away > 0;
-				n_all++;
-			}
+	for (q = 0; q < guests->ports[trip->to].n_queues; q++) {
+		n = traffic_receive(trip->traffic, trip->to, q, numbers);
+		now = rte_rdtsc();
+		for (i = 0; i < n; i++) {
+			if (numbers[i] == UINT64_MAX)
+				continue;
+			histogram_add(histogram,
+				      now - trip->sent_at[numbers[i] % VHOST_WINDOW_MAX]);
+			trip->last = now;
+			trip->n_away -= trip->n_away > 0;
+			n_all++;
 		}
 	}
 	return n_all;

@@ -3,40 +3,18 @@
 #define TRAFFIC_H
 
 /*
- * Sends and checks frames of many flows, on one lcore, through the ports of guests.h.
- *
- * A stream is one queue of a port that sends, with flows of its own. What a flow sends
- * is numbered from 0; what comes is checked against it, wherever it comes from.
+ * Sends and checks frames of many streams, on one lcore, through the ports of guests.h:
+ * arrivals.c sees what comes, traffic.c when to send.
  */
 
-#include <stdbool.h>
-
-#include "checker.h"
-#include "guests.h"
-#include "test_frame.h"
-
-struct traffic_flow {
-	struct test_flow head;
-	uint16_t to; /* the port it must come to */
-	uint64_t n_sent;
-	struct checker_flow checker;
-};
-
-struct traffic_stream {
-	uint16_t port, queue; /* ethdev */
-	struct traffic_flow *flows;
-	unsigned int n_flows, flow; /* next */
-	unsigned int len;	    /* next, index into the lengths */
-	uint32_t n_pending;	    /* made, and not taken by the driver yet */
-	struct rte_mbuf *pending[VHOST_BURST_MAX];
-};
+#include "stream.h"
 
 struct traffic {
 	const struct vhost_options *options;
 	struct guests *guests;
-	struct traffic_stream streams[VHOST_PORTS_MAX * 16];
+	struct stream *streams;
 	unsigned int n_streams;
-	struct traffic_flow *flows;
+	struct flow *flows;
 	unsigned int n_flows;
 	bool comes_back;
 	uint32_t n_resets;
@@ -44,11 +22,12 @@ struct traffic {
 	uint64_t n_given_up; /* on their way for too long to keep the window closed */
 	struct checker_stats stats;
 	uint64_t last_received; /* time stamp */
-	/* Frames that came and go again: their lines are in this lcore's cache. */
-	uint32_t n_stash;
-	struct rte_mbuf *stash[VHOST_BURST_MAX];
+	struct stash stash;
 	volatile bool *stop; /* ends a run early, or NULL */
 };
+
+/** The tag of a flow's frames grows by so much with every measurement. */
+#define TRAFFIC_TAG_STEP 2
 
 /** @return 0, or -ENOMEM or -EINVAL with its sentence in weir_error_text(). */
 int traffic_init(struct traffic *traffic, const struct vhost_options *options,
@@ -86,8 +65,16 @@ uint64_t traffic_arrived(const struct traffic *traffic);
 /** Frames of the stream that sent fewest, to those of the one that sent most. */
 double traffic_fairness(const struct traffic *traffic);
 
-/** Make and send up to @p n frames of a stream: how many the driver took. */
-uint32_t traffic_send(struct traffic *traffic, struct traffic_stream *stream, uint32_t n);
+/** Send up to @p n frames of a stream: how many the driver took. */
+static inline uint32_t
+traffic_send(struct traffic *traffic, struct stream *stream, uint32_t n)
+{
+	uint32_t sent = stream_send(stream, traffic->options, &traffic->stash, n);
+
+	traffic->n_sent += sent;
+	return sent;
+}
+
 /** What a port's queue has; @p numbers, if not NULL, gets each frame's, or UINT64_MAX. */
 uint32_t traffic_receive(struct traffic *traffic, uint16_t port, uint16_t queue, uint64_t *numbers);
 
