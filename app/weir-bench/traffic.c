@@ -10,6 +10,8 @@
 
 /* Nothing for so long: what is on its way is lost. */
 #define QUIET_MS 500
+/* When nothing is: for what comes twice. */
+#define QUIET_ALL_BACK_MS 50
 #define WINDOW_GIVE_UP_MS 20
 #define BEGIN_TRIES 500
 #define BEGIN_RATE 1000
@@ -154,8 +156,11 @@ send_all(struct traffic *traffic, uint64_t now, uint64_t due)
 	const struct vhost_options *options = traffic->options;
 	unsigned int i;
 
-	for (i = 0; i < traffic->n_streams; i++) {
+	for (i = 0; i < traffic->n_streams; i++, traffic->turn++) {
 		uint32_t n = options->burst;
+
+		if (traffic->turn >= traffic->n_streams)
+			traffic->turn = 0;
 
 		if (options->window > 0 && traffic->comes_back)
 			n = RTE_MIN(n, window_room(traffic, now));
@@ -163,7 +168,7 @@ send_all(struct traffic *traffic, uint64_t now, uint64_t due)
 			return;
 		n = RTE_MIN(n, due - traffic->n_sent);
 		if (n > 0)
-			traffic_send(traffic, &traffic->streams[i], n);
+			traffic_send(traffic, &traffic->streams[traffic->turn], n);
 	}
 }
 
@@ -188,10 +193,19 @@ traffic_run(struct traffic *traffic, double seconds, double rate)
 	return (double)(now - start) / rte_get_tsc_hz();
 }
 
+/** Nothing for so long, and no more will come. */
+static uint64_t
+quiet_cycles(const struct traffic *traffic)
+{
+	bool all_back = traffic->stats.received - traffic->stats.duplicated >= traffic->n_sent;
+
+	return (all_back ? QUIET_ALL_BACK_MS : QUIET_MS) * rte_get_tsc_hz() / 1000;
+}
+
 void
 traffic_drain(struct traffic *traffic)
 {
-	uint64_t quiet = QUIET_MS * rte_get_tsc_hz() / 1000, since = rte_rdtsc();
+	uint64_t since = rte_rdtsc();
 	unsigned int i;
 
 	/* What is not sent was not lost. */
@@ -199,7 +213,7 @@ traffic_drain(struct traffic *traffic)
 		stream_forget(&traffic->streams[i]);
 	if (!traffic->comes_back)
 		return;
-	while (rte_rdtsc() - since < quiet)
+	while (rte_rdtsc() - since < quiet_cycles(traffic))
 		if (receive_all(traffic) > 0)
 			since = rte_rdtsc();
 	for (i = 0; i < traffic->n_flows; i++)
@@ -234,6 +248,8 @@ traffic_begin(struct traffic *traffic)
 	unsigned int i;
 
 	for (i = 0; i < BEGIN_TRIES && traffic_arrived(traffic) == 0 && !bench_stopped(); i++) {
+		/* A switch that is not ready loses the first ones: no window waits for them. */
+		traffic->n_given_up = traffic->n_sent;
 		traffic_run(traffic, BEGIN_SECONDS, BEGIN_RATE);
 		/* Leaves the core to whoever sets things up. */
 		rte_delay_us_sleep(BEGIN_SECONDS * 1e6);

@@ -14,6 +14,7 @@ struct traffic {
 	struct guests *guests;
 	struct stream *streams;
 	unsigned int n_streams;
+	unsigned int turn; /* the stream that is next: a slow rate is of all of them */
 	struct flow *flows;
 	unsigned int n_flows;
 	bool comes_back;

@@ -41,6 +41,11 @@ def _run(*words, **how):
     return _rows(run.stdout)
 
 
+def _no_fault(rows):
+    need(rows["sent, frames"] > 1000, f"hardly a frame: {rows}")
+    need(not any(rows[f"{name}, frames"] for name in FAULTS), f"faults: {rows}")
+
+
 def _counted(faults, fault, *words, packed=False):
     """The fault that every 50th frame has is counted so often, and no other is."""
     _faulty(faults)
@@ -84,8 +89,7 @@ def frames_cut_short_are_corrupted():
 def sound_backend_has_no_fault():
     _faulty("")
     rows = _run("--seconds=0.7", "--check=1", "--txpkts=imix", "--flows=64", keys=",queues=1")
-    need(rows["sent, frames"] > 1000, f"hardly a frame: {rows}")
-    need(not any(rows[f"{name}, frames"] for name in FAULTS), f"faults: {rows}")
+    _no_fault(rows)
 
 
 def sweep_finds_no_rate_without_loss_and_any_with_it_allowed():
@@ -144,6 +148,12 @@ def prompt_starts_and_stops():
     words = last.replace(",", "").split()
     seen = dict(zip(words[-14::2], words[-13::2]))
     need(int(seen["sent"]) > 0 and seen["sent"] == seen["received"] and seen["lost"] == "0", last)
+
+
+def first_frames_that_are_lost_hold_no_round_trip_up():
+    _faulty(",first=3")
+    rows = _run("--measure=round-trip", "--count=100")
+    need(rows["p50, ns"] > 0, f"no time: {rows}")
 
 
 main(globals())

@@ -13,12 +13,13 @@
 /* A frame, its double, and one that was held back before it. */
 #define IDS_A_FRAME 3
 
-enum fault { LOSE, DOUBLE, SWAP, CORRUPT, CUT, N_FAULTS };
+enum fault { LOSE, DOUBLE, SWAP, CORRUPT, CUT, FIRST, N_FAULTS };
 
-static const char *const faulty_keys[] = {"lose", "double", "swap", "corrupt", "cut", NULL};
+static const char *const faulty_keys[] = {"lose", "double", "swap", "corrupt",
+					  "cut",  "first",  NULL};
 
 struct faulty {
-	uint32_t every[N_FAULTS]; /* 0: never */
+	uint32_t every[N_FAULTS]; /* 0: never; FIRST: so many of them are lost */
 };
 
 struct flat_frame {
@@ -81,10 +82,11 @@ is_due(const struct faulty_queue *q, enum fault fault)
 static bool
 frame_pass(struct faulty_queue *q, struct weir_access *access)
 {
+	const struct faulty *faulty = weir_endpoint_state(q->base.endpoint);
 	struct flat_frame *frame = &q->frame;
 
 	q->n_frames++;
-	if (is_due(q, LOSE))
+	if (is_due(q, LOSE) || q->n_frames <= faulty->every[FIRST])
 		return true;
 	if (is_due(q, CORRUPT))
 		frame->data[frame->meta.len - 1] ^= 1;
@@ -239,7 +241,7 @@ faulty_inspect(const struct weir_endpoint *endpoint, struct rte_tel_data *dict)
 
 static const struct weir_endpoint_ops faulty_ops = {
 	.type = "faulty",
-	.usage = "lose=N, double=N, swap=N, corrupt=N, cut=N  every Nth frame",
+	.usage = "lose=N, double=N, swap=N, corrupt=N, cut=N  every Nth frame; first=N loses those",
 	.keys = faulty_keys,
 	.state_size = sizeof(struct faulty),
 	.max_clients = 0,
