@@ -12,6 +12,7 @@
 #include "guests.h"
 #include "test_frame.h"
 #include "weir_error.h"
+#include "weir_keys.h"
 
 #define RING_DEFAULT 256 /* virtio-user's own */
 #define RING_MAX 1024
@@ -27,18 +28,26 @@ ring_size(const char *keys)
 	return word != NULL ? strtoul(strchr(word, '=') + 1, NULL, 10) : RING_DEFAULT;
 }
 
+/** An address of the port's own, which a switch can tell apart. */
+static struct rte_ether_addr
+mac_of(unsigned int n)
+{
+	return (struct rte_ether_addr){{0x52, 0x54, 0, 0xbe, (n + 1) >> 8, (n + 1) & 0xff}};
+}
+
 static int
 port_make(struct guests *guests, const char *keys, unsigned int n)
 {
 	struct guest_port *port = &guests->ports[n];
-	char name[32], all[256];
+	char name[32], all[256], mac[RTE_ETHER_ADDR_FMT_SIZE];
 
 	snprintf(name, sizeof(name), "net_virtio_user_bench%u", n);
-	/* An address of our own, which a switch can tell apart. */
+	port->mac = mac_of(n);
+	rte_ether_format_addr(mac, sizeof(mac), &port->mac);
 	if (strstr(keys, "mac=") != NULL)
 		snprintf(all, sizeof(all), "%s", keys);
 	else
-		snprintf(all, sizeof(all), "%s,mac=52:54:00:be:00:%02x", keys, n + 1);
+		snprintf(all, sizeof(all), "%s,mac=%s", keys, mac);
 	if (rte_eal_hotplug_add("vdev", name, all) != 0 ||
 	    rte_eth_dev_get_port_by_name(name, &port->id) != 0)
 		return weir_error(ENODEV,
@@ -47,8 +56,59 @@ port_make(struct guests *guests, const char *keys, unsigned int n)
 				  "with too many pieces: --single-file-segments)?",
 				  keys);
 	port->is_ours = true;
+	port->ring_size = ring_size(keys);
 	guests->n_ports++;
 	return 0;
+}
+
+static int
+light_make(struct guests *guests, const char *pattern, uint32_t number, uint32_t size)
+{
+	struct guest_port *port = &guests->ports[guests->n_ports];
+	const char *percent = strstr(pattern, "%u");
+	int len;
+
+	if (percent == NULL)
+		len = snprintf(port->path, sizeof(port->path), "%s", pattern);
+	else
+		len = snprintf(port->path, sizeof(port->path), "%.*s%u%s", (int)(percent - pattern),
+			       pattern, number, percent + 2);
+	if (len >= (int)sizeof(port->path))
+		return weir_error(ENAMETOOLONG, "--light path=%s: at most %zu characters", pattern,
+				  sizeof(port->path) - 1);
+	port->mac = mac_of(guests->n_ports);
+	port->n_queues = 1;
+	port->ring_size = size;
+	port->light = light_port_new(size);
+	if (port->light == NULL)
+		return -ENOMEM;
+	guests->n_ports++;
+	return 0;
+}
+
+static int
+light_make_all(struct guests *guests, const char *text)
+{
+	static const char *const known[] = {"path", "guests", "first", "queue_size", NULL};
+	struct weir_keys *keys = weir_keys_parse("--light", text, known, NULL);
+	uint64_t n = 1, first = 0, size = RING_DEFAULT, i;
+	const char *path;
+	int rc;
+
+	if (keys == NULL)
+		return -rte_errno;
+	rc = weir_keys_need(keys, "path", &path);
+	rc = rc < 0 ? rc
+		    : weir_keys_number(keys, "guests", 1, VHOST_GUESTS_MAX - VHOST_PORTS_MAX, &n);
+	rc = rc < 0 ? rc : weir_keys_number(keys, "first", 0, UINT16_MAX, &first);
+	rc = rc < 0 ? rc : weir_keys_number(keys, "queue_size", 1, UINT16_MAX, &size);
+	if (rc == 0 && n > 1 && strstr(path, "%u") == NULL)
+		rc = weir_error(EINVAL, "--light path=%s: %%u, a guest's number, is needed in it",
+				path);
+	for (i = 0; i < n && rc == 0; i++)
+		rc = light_make(guests, path, first + i, size);
+	weir_keys_free(keys);
+	return rc;
 }
 
 static int
@@ -60,7 +120,8 @@ ports_find(struct guests *guests)
 	{
 		if (guests->n_ports == VHOST_PORTS_MAX)
 			break;
-		guests->ports[guests->n_ports++].id = id;
+		guests->ports[guests->n_ports].id = id;
+		guests->ports[guests->n_ports++].ring_size = RING_MAX;
 	}
 	return guests->n_ports > 0 ? 0
 				   : weir_error(ENODEV, "no port: give --port path=SOCKET, or EAL "
@@ -107,35 +168,82 @@ port_start(struct guest_port *port, const struct guests *guests,
 			  port->id, LINK_WAIT_MS / 1000);
 }
 
-int
-guests_open(struct guests *guests, const struct vhost_options *options)
+/** What the rings of all ports hold, and a burst of each queue that waits for room. */
+static uint32_t
+buffers_of(const struct guests *guests, uint32_t burst)
 {
-	uint32_t rings = 0, data_room = RTE_MAX(options->len_max + 64, 2048);
+	struct rte_eth_dev_info info;
+	uint32_t n = 0;
+	unsigned int i;
+
+	for (i = 0; i < guests->n_ports; i++) {
+		const struct guest_port *port = &guests->ports[i];
+
+		if (port->light != NULL)
+			n += 2 * port->ring_size + burst;
+		else if (rte_eth_dev_info_get(port->id, &info) == 0)
+			n += info.max_rx_queues * (2 * port->ring_size + burst);
+	}
+	return n;
+}
+
+static int
+ports_make(struct guests *guests, const struct vhost_options *options)
+{
 	unsigned int i;
 	int rc = 0;
 
-	memset(guests, 0, sizeof(*guests));
 	for (i = 0; i < options->n_ports && rc == 0; i++)
 		rc = port_make(guests, options->ports[i], i);
-	if (rc == 0 && options->n_ports == 0)
+	if (rc == 0 && options->light != NULL)
+		rc = light_make_all(guests, options->light);
+	if (rc == 0 && guests->n_ports == 0)
 		rc = ports_find(guests);
-	for (i = 0; i < guests->n_ports && rc == 0; i++) {
-		struct rte_eth_dev_info info;
+	return rc;
+}
 
-		rc = rte_eth_dev_info_get(guests->ports[i].id, &info);
-		rings += 2 * info.max_rx_queues *
-			 (options->n_ports > 0 ? ring_size(options->ports[i]) : RING_MAX);
-	}
+int
+guests_open(struct guests *guests, const struct vhost_options *options)
+{
+	uint32_t n, data_room = RTE_MAX(options->len_max + 64, 2048);
+	struct light_memory memory;
+	unsigned int i;
+	int rc;
+
+	memset(guests, 0, sizeof(*guests));
+	rc = ports_make(guests, options);
 	if (rc < 0)
 		return rc;
-	guests->frames = rte_pktmbuf_pool_create("bench_vhost", rings + 2 * CACHE + 1023, CACHE, 0,
+	n = buffers_of(guests, options->burst) + 2 * CACHE + 1023;
+	guests->frames = rte_pktmbuf_pool_create("bench_vhost", n, CACHE, 0,
 						 RTE_PKTMBUF_HEADROOM + data_room, SOCKET_ID_ANY);
 	if (guests->frames == NULL)
 		return weir_error(rte_errno, "no memory for %u frames of %u bytes: give EAL more",
-				  rings + 2 * CACHE + 1023, data_room);
-	for (i = 0; i < guests->n_ports && rc == 0; i++)
-		rc = port_start(&guests->ports[i], guests, options);
+				  n, data_room);
+	if (options->light != NULL)
+		rc = light_memory_find(&memory);
+	for (i = 0; i < guests->n_ports && rc == 0; i++) {
+		struct guest_port *port = &guests->ports[i];
+
+		rc = port->light != NULL
+			     ? light_port_start(port->light, port->path, &memory, guests->frames)
+			     : port_start(port, guests, options);
+	}
 	return rc;
+}
+
+int
+guests_check(const struct guests *guests)
+{
+	unsigned int i;
+
+	for (i = 0; i < guests->n_ports; i++)
+		if (guests->ports[i].light != NULL && guests->ports[i].light->is_broken)
+			return weir_error(EPROTO,
+					  "%s: the back-end used a buffer that it was not given, "
+					  "or filled it with less than a header",
+					  guests->ports[i].path);
+	return 0;
 }
 
 void
@@ -144,13 +252,17 @@ guests_close(struct guests *guests)
 	unsigned int i;
 
 	for (i = 0; i < guests->n_ports; i++) {
+		const struct guest_port *port = &guests->ports[i];
 		struct rte_eth_dev_info info;
 
-		rte_eth_dev_stop(guests->ports[i].id);
-		if (rte_eth_dev_info_get(guests->ports[i].id, &info) != 0)
+		light_port_free(port->light);
+		if (port->light != NULL)
 			continue;
-		rte_eth_dev_close(guests->ports[i].id);
-		if (guests->ports[i].is_ours)
+		rte_eth_dev_stop(port->id);
+		if (rte_eth_dev_info_get(port->id, &info) != 0)
+			continue;
+		rte_eth_dev_close(port->id);
+		if (port->is_ours)
 			rte_dev_remove(info.device);
 	}
 	rte_mempool_free(guests->frames);

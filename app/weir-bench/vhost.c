@@ -276,6 +276,8 @@ vhost_run(const struct bench_options *options)
 			rc = vhost->options.interactive
 				     ? console_run(options, &vhost->traffic, &vhost->options)
 				     : vhost_measure(vhost);
+		if (rc == 0)
+			rc = guests_check(&vhost->guests);
 		traffic_fini(&vhost->traffic);
 		guests_close(&vhost->guests);
 	}

@@ -23,6 +23,9 @@ vhost_options_help(FILE *out)
 		"  --port KEYS        a virtio-user port: path=SOCKET[,server=1][,packed_vq=1]\n"
 		"                     [,mrg_rxbuf=0][,in_order=1][,vectorized=1][,queues=N]\n"
 		"                     [,queue_size=N]; once a port, or --vdev for EAL instead\n"
+		"  --light KEYS       ports of our own, hundreds if need be, split rings only:\n"
+		"                     path=SOCKET[,guests=N][,first=N][,queue_size=N]; %%u in the\n"
+		"                     path is a guest's number, from first= (0)\n"
 		"  --path PATH        sink: nothing comes back; reflect: every port gets its own\n"
 		"                     frames back (default); one-way: from port 0 to 1, 2 to 3;\n"
 		"                     both: and back\n"
@@ -134,6 +137,10 @@ option_take(struct vhost_options *options, const char *name, const char *text)
 
 	if (strcmp(name, "port") == 0)
 		return port_add(options, text);
+	if (strcmp(name, "light") == 0) {
+		options->light = text;
+		return 0;
+	}
 	if (strcmp(name, "txpkts") == 0)
 		return vhost_options_lens(options, text);
 	if (strcmp(name, "path") == 0 || strcmp(name, "measure") == 0) {
@@ -154,7 +161,7 @@ option_take(struct vhost_options *options, const char *name, const char *text)
 		}                                                                                  \
 	} while (0)
 	NUMBER("flows", 1, VHOST_FLOWS_MAX, n_flows, 1);
-	NUMBER("busy", 0, VHOST_PORTS_MAX, n_busy, 1);
+	NUMBER("busy", 0, VHOST_GUESTS_MAX, n_busy, 1);
 	NUMBER("burst", 1, VHOST_BURST_MAX, burst, 1);
 	NUMBER("window", 0, VHOST_WINDOW_MAX, window, 1);
 	NUMBER("rate", 1, 1e9, rate, 1);
@@ -174,6 +181,7 @@ vhost_options_parse(int argc, char **argv, struct vhost_options *options)
 {
 	static const struct option longs[] = {
 		{"port", required_argument, NULL, 0},
+		{"light", required_argument, NULL, 0},
 		{"path", required_argument, NULL, 0},
 		{"measure", required_argument, NULL, 0},
 		{"txpkts", required_argument, NULL, 0},

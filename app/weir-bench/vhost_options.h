@@ -8,7 +8,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define VHOST_PORTS_MAX 32
+#define VHOST_PORTS_MAX 32    /* ethdevs */
+#define VHOST_GUESTS_MAX 1024 /* and light ones */
 #define VHOST_LENS_MAX 64
 #define VHOST_FLOWS_MAX 4096
 #define VHOST_BURST_MAX 512
@@ -31,8 +32,9 @@ struct vhost_options {
 	enum vhost_path path;
 	enum vhost_measure measure;
 	const char *ports[VHOST_PORTS_MAX]; /* keys of virtio-user */
-	unsigned int n_ports;		    /* 0: those that EAL has already */
-	uint16_t lens[VHOST_LENS_MAX];	    /* frame after frame, in turn */
+	unsigned int n_ports;
+	const char *light; /* keys of light ports; neither: the ports that EAL has already */
+	uint16_t lens[VHOST_LENS_MAX]; /* frame after frame, in turn */
 	unsigned int n_lens;
 	const char *lens_text;
 	unsigned int n_busy; /* ports that send, the first ones; 0: all */

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""weir-bench vhost against a back-end with known faults: it counts just those."""
+"""weir-bench vhost: against a back-end with known faults it counts just those; and what
+ports it can be."""
 import json
 import os
+import re
 import signal
 import subprocess
 import time
 
 from harness import Process, Skip, Weir, main, need, wait_for
+from harness.telemetry import telemetry
 from harness.weir import BUILD, eal_options
 
 BENCH = os.path.join(BUILD, "app", "weir-bench", "weir-bench")
@@ -24,9 +27,9 @@ def _faulty(faults):
                 "--guest", f"name=g0,socket={SOCKET},endpoint=f", program=FAULTY)
 
 
-def _command(*words, options=(), keys="", lcores=1):
-    return [BENCH, *eal_options(lcores, 192), "--no-telemetry", "--", *options, "vhost", "--port",
-            f"path={SOCKET}{keys}", *words]
+def _command(*words, options=(), keys="", lcores=1, port="--port", path=SOCKET):
+    return [BENCH, *eal_options(lcores, 192), "--no-telemetry", "--", *options, "vhost", port,
+            f"path={path}{keys}", *words]
 
 
 def _rows(text):
@@ -41,8 +44,8 @@ def _run(*words, **how):
     return _rows(run.stdout)
 
 
-def _no_fault(rows):
-    need(rows["sent, frames"] > 1000, f"hardly a frame: {rows}")
+def _no_fault(rows, frames=1000):
+    need(rows["sent, frames"] > frames, f"hardly a frame: {rows}")
     need(not any(rows[f"{name}, frames"] for name in FAULTS), f"faults: {rows}")
 
 
@@ -154,6 +157,32 @@ def first_frames_that_are_lost_hold_no_round_trip_up():
     _faulty(",first=3")
     rows = _run("--measure=round-trip", "--count=100")
     need(rows["p50, ns"] > 0, f"no time: {rows}")
+
+
+def two_hundred_and_fifty_six_guests_of_one_lcore_are_up_and_served():
+    n = 256
+    weir = Weir("--endpoint", "name=e,type=loopback",
+                *(word for i in range(n) for word in
+                  ("--guest", f"name=g{i},socket=/run/weir/g{i}.sock,endpoint=e")))
+    need(len(telemetry("/weir/poller/list")) == 1, "one lcore polls")
+    light = {"port": "--light", "path": "/run/weir/g%u.sock"}
+    bench = Process("bench", _command("-i", "--busy=1", keys=f",guests={n},queue_size=32",
+                                      lcores=2, **light), stdin=subprocess.PIPE)
+    wait_for("the prompt", lambda: "weir-bench> " in bench.log(), 30)
+    states = [telemetry(f"/weir/guest/info,g{i}")["state"] for i in range(n)]
+    need(states.count("up") == n, f"not all are up: {states}")
+    bench.popen.stdin.write(b"start\n")
+    bench.popen.stdin.flush()
+    wait_for("frames of the busy one", lambda: weir.guest("g0")["rx_packets"] > 1000)
+    bench.expected = True
+    bench.popen.communicate(b"stop\nquit\n", timeout=30)
+    sent, received, lost = re.findall(r"sent (\d+), received (\d+), lost (\d+)", bench.log())[-1]
+    need(sent == received and lost == "0", f"{sent} sent, {received} received, {lost} lost")
+    rows = _run("--seconds=0.5", keys=f",guests={n},queue_size=32", **light)
+    _no_fault(rows, 10 * n)
+    need(rows["least to most of a queue, percent"] > 5, f"a guest is not served: {rows}")
+    broken = [line for line in weir.log().splitlines() if "stopped:" in line]
+    need(not broken, f"rings that were broken: {broken}")
 
 
 main(globals())
