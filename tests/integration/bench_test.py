@@ -153,10 +153,43 @@ def prompt_starts_and_stops():
     need(int(seen["sent"]) > 0 and seen["sent"] == seen["received"] and seen["lost"] == "0", last)
 
 
+def bench_that_listens_is_connected_to():
+    weir = Weir("--endpoint", "name=e,type=loopback",
+                "--guest", f"name=g0,socket={SOCKET},mode=client,endpoint=e")
+    for _ in range(2):  # it comes again
+        rows = _run("--seconds=0.5", keys=",server=1")
+        _no_fault(rows)
+    need(weir.guest("g0")["tx_packets"] > rows["sent, frames"], "weir has carried them")
+
+
 def first_frames_that_are_lost_hold_no_round_trip_up():
     _faulty(",first=3")
     rows = _run("--measure=round-trip", "--count=100")
     need(rows["p50, ns"] > 0, f"no time: {rows}")
+
+
+def _queue_pairs(n):
+    weir = Weir("--endpoint", "name=e,type=loopback",
+                "--guest", f"name=g0,socket={SOCKET},queues={n},endpoint=e")
+    bench = Process("bench", _command("-i", "--check=1", keys=f",queues={n}", lcores=2),
+                    stdin=subprocess.PIPE)
+    wait_for("the prompt", lambda: "weir-bench> " in bench.log())
+    pairs = weir.guest("g0")["pairs"]
+    need(len(pairs) == n, f"{n} pairs are polled: {pairs}")
+    bench.expected = True
+    bench.popen.communicate(b"quit\n", timeout=20)
+    rows = _run("--seconds=0.7", "--check=1", "--flows=3", keys=f",queues={n}")
+    _no_fault(rows)
+    # A queue that nothing passes through would make it 0.
+    need(rows["least to most of a queue, percent"] > 20, f"a queue is left out: {rows}")
+
+
+def two_queue_pairs_of_a_port_are_all_used():
+    _queue_pairs(2)
+
+
+def four_queue_pairs_of_a_port_are_all_used():
+    _queue_pairs(4)
 
 
 def two_hundred_and_fifty_six_guests_of_one_lcore_are_up_and_served():
