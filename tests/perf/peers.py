@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The back-ends that compare.py compares: each started for the same work, on the second
-core, with its sockets at /run/weir/gN.sock, and asked in its own way what it spent.
+core, with a directory and sockets of its own, and asked in its own way what it spent.
 
 A shape of work is `cable` (guest 0 to guest 1 and back), `loop` (each guest gets its own
 frames back) or `sink` (frames are taken, and that is all).
+
+All are started, and frozen but for the one that is measured: so short slices of each can
+follow each other on one core.
 """
 import json
 import os
 import re
+import signal
 import subprocess
-import time
 
 from harness import Process, Skip, Testpmd, Weir, wait_for
 from harness.telemetry import telemetry
@@ -26,30 +29,57 @@ def eal(megabytes=0, lcores=None):
     return words + ["-m", str(megabytes)] if megabytes else words
 
 
-def socket_path(n):
-    return f"{RUN}/g{n}.sock"
+class Peer:
+    """What all have: a directory, and a process that can be frozen."""
+    name = ""
+    guests_max = 1024
+    round_trips = 100000  # one after the other: a second at most
+    pid = None
+
+    def __init__(self):
+        self.dir = f"{RUN}/{re.sub('[^a-z0-9]+', '-', self.name.lower())}"
+        os.makedirs(self.dir, exist_ok=True)
+
+    def socket(self, n):
+        return f"{self.dir}/g{n}.sock"
+
+    def freeze(self):
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self):
+        os.kill(self.pid, signal.SIGCONT)
+
+    def remove_sockets(self):
+        for name in os.listdir(self.dir):
+            if name.endswith(".sock"):
+                os.unlink(f"{self.dir}/{name}")
 
 
-class WeirPeer:
+class WeirPeer(Peer):
     """weir itself."""
     name = "weir"
+    prefix = "weir"  # of EAL's run-time directory: two can run at once
     words = ()
 
     def __init__(self, shape, guests, mtu=1500):
+        super().__init__()
         endpoints = {"cable": ["--endpoint", "name=e,type=patch"],
                      "loop": ["--endpoint", "name=e,type=loopback"],
                      "sink": ["--endpoint", "name=e,type=null"]}[shape]
         for i in range(guests):
-            endpoints += ["--guest", f"name=g{i},socket={socket_path(i)},endpoint=e,mtu={mtu}"]
-        self.process = Weir(*endpoints, *self.words, eal=eal())
+            endpoints += ["--guest", f"name=g{i},socket={self.socket(i)},endpoint=e,mtu={mtu}"]
+        self.process = Weir(*endpoints, *self.words, name=self.prefix, prefix=self.prefix,
+                            eal=[*eal(), f"--file-prefix={self.prefix}"])
         self.pid = self.process.popen.pid
         self.before = None
 
-    @staticmethod
-    def _counters():
-        stats = [telemetry(f"/weir/poller/stats,{name}") for name in telemetry("/weir/poller/list")]
-        guests = [telemetry(f"/weir/guest/stats,{name}") for name in telemetry("/weir/guest/list")]
-        return sum(s["busy_cycles"] for s in stats), sum(g["tx_packets"] for g in guests)
+    def _all(self, room):
+        return [telemetry(f"/weir/{room}/stats,{name}", self.prefix)
+                for name in telemetry(f"/weir/{room}/list", self.prefix)]
+
+    def _counters(self):
+        return (sum(poller["busy_cycles"] for poller in self._all("poller")),
+                sum(guest["tx_packets"] for guest in self._all("guest")))
 
     def mark(self):
         """What is spent from now on counts."""
@@ -66,15 +96,18 @@ class WeirPeer:
 class WeirAwake(WeirPeer):
     """weir that never sleeps."""
     name = "weir, never asleep"
+    prefix = "weir-awake"
     words = ("--idle-us", "0")
 
 
-class TestpmdPeer:
+class TestpmdPeer(Peer):
     """testpmd over net_vhost, as its documentation has it."""
     name = "testpmd"
+    guests_max = 32  # RTE_MAX_ETHPORTS
 
     def __init__(self, shape, guests, mtu=1500):
-        vdevs = [f"net_vhost{i},iface={socket_path(i)},queues=1" for i in range(guests)]
+        super().__init__()
+        vdevs = [f"net_vhost{i},iface={self.socket(i)},queues=1" for i in range(guests)]
         words = ["--auto-start", "--record-core-cycles",
                  "--forward-mode=" + ("rxonly" if shape == "sink" else "io")]
         if shape == "loop" and guests > 1:
@@ -97,27 +130,27 @@ class TestpmdPeer:
         self.process.quit()
 
 
-class OvsPeer:
+class OvsPeer(Peer):
     """Open vSwitch with DPDK: one PMD thread, flows that leave no choice."""
     name = "Open vSwitch"
     maxsleep = 0
-    number = 0
 
     def __init__(self, shape, guests, mtu=1500):
         for program in ("ovs-vsctl", "ovsdb-server", "ovsdb-tool", "ovs-ofctl", VSWITCHD):
             if subprocess.run(["sh", "-c", f"command -v {program}"], check=False,
                               stdout=subprocess.DEVNULL).returncode != 0:
                 raise Skip(f"no {program}: make install")
-        OvsPeer.number += 1
-        self.env = {**os.environ, "OVS_RUNDIR": RUN, "OVS_LOGDIR": RUN, "OVS_DBDIR": RUN}
-        for name in os.listdir(RUN):
-            if name.startswith(("conf.db", ".conf.db", "ovs")):
-                os.unlink(f"{RUN}/{name}")
-        self._run("ovsdb-tool", "create", f"{RUN}/conf.db",
+        super().__init__()
+        # Its database is of the last start; its sockets must not be there before it.
+        for name in os.listdir(self.dir):
+            os.unlink(f"{self.dir}/{name}")
+        self.env = {**os.environ, "OVS_RUNDIR": self.dir, "OVS_LOGDIR": self.dir,
+                    "OVS_DBDIR": self.dir}
+        self._run("ovsdb-tool", "create", f"{self.dir}/conf.db",
                   "/usr/share/openvswitch/vswitch.ovsschema")
-        self.db = Process("ovsdb-server", ["ovsdb-server", f"{RUN}/conf.db",
-                                           f"--remote=punix:{RUN}/db.sock"], env=self.env)
-        wait_for("ovsdb-server", lambda: os.path.exists(f"{RUN}/db.sock"))
+        self.db = Process("ovsdb-server", ["ovsdb-server", f"{self.dir}/conf.db",
+                                           f"--remote=punix:{self.dir}/db.sock"], env=self.env)
+        wait_for("ovsdb-server", lambda: os.path.exists(f"{self.dir}/db.sock"))
         self._vsctl("--no-wait", "init")
         self._vsctl("--no-wait", "set", "Open_vSwitch", ".", "other_config:dpdk-init=true",
                     f"other_config:dpdk-lcore-mask={1 << CORES[0]:#x}",
@@ -127,30 +160,39 @@ class OvsPeer:
                     f"other_config:pmd-sleep-max={self.maxsleep}",
                     "other_config:dpdk-extra=--no-pci --in-memory --single-file-segments "
                     "--no-telemetry")
-        self.process = Process("ovs-vswitchd", [VSWITCHD, f"unix:{RUN}/db.sock"], env=self.env)
+        # Its taps have names that only one can have: two run in networks of their own.
+        self.process = Process("ovs-vswitchd", ["unshare", "--net", VSWITCHD,
+                                                f"unix:{self.dir}/db.sock"], env=self.env)
         self.pid = self.process.popen.pid
-        self._vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev")
+        self._vsctl("add-br", "br0", "--", "set", "bridge", "br0",
+                    "datapath_type=netdev")
+        ports = []
         for i in range(guests):
-            self._vsctl("add-port", "br0", f"g{i}.sock", "--", "set", "Interface", f"g{i}.sock",
-                        "type=dpdkvhostuser", f"mtu_request={mtu}", f"ofport_request={i + 1}")
-        self._run("ovs-ofctl", "del-flows", "br0")
+            ports += ["--", "add-port", "br0", f"g{i}.sock", "--", "set", "Interface",
+                      f"g{i}.sock", "type=dpdkvhostuser", f"mtu_request={mtu}",
+                      f"ofport_request={i + 1}"]
+        self._vsctl(*ports[1:])
+        flows = []
         for i in range(guests):
             action = {"cable": f"output:{(i ^ 1) + 1}", "loop": "in_port", "sink": "drop"}[shape]
-            self._run("ovs-ofctl", "add-flow", "br0", f"in_port={i + 1},actions={action}")
-            wait_for(f"Open vSwitch's port {i}", lambda n=i: os.path.exists(socket_path(n)))
+            flows.append(f"in_port={i + 1},actions={action}\n")
+        self._run("ovs-ofctl", "del-flows", "br0")
+        self._run("ovs-ofctl", "add-flows", "br0", "-", text="".join(flows))
+        for i in range(guests):
+            wait_for(f"Open vSwitch's port {i}", lambda n=i: os.path.exists(self.socket(n)), 30)
 
-    def _run(self, *command):
-        run = subprocess.run(command, text=True, capture_output=True, timeout=60, env=self.env,
-                             check=False)
+    def _run(self, *command, text=""):
+        run = subprocess.run(command, text=True, input=text, capture_output=True, timeout=60,
+                             env=self.env, check=False)
         if run.returncode != 0:
             raise AssertionError(f"{' '.join(command)}: {run.stderr.strip()}")
         return run.stdout
 
     def _vsctl(self, *words):
-        return self._run("ovs-vsctl", f"--db=unix:{RUN}/db.sock", "--timeout=50", *words)
+        return self._run("ovs-vsctl", f"--db=unix:{self.dir}/db.sock", "--timeout=50", *words)
 
     def _appctl(self, *words):
-        return self._run("ovs-appctl", "-t", f"{RUN}/ovs-vswitchd-dpdk.{self.pid}.ctl", *words)
+        return self._run("ovs-appctl", "-t", f"{self.dir}/ovs-vswitchd-dpdk.{self.pid}.ctl", *words)
 
     def mark(self):
         self._appctl("dpif-netdev/pmd-stats-clear")
@@ -169,6 +211,7 @@ class OvsSleepy(OvsPeer):
     """The same, asleep for up to 500 us at low load (experimental in 3.1)."""
     name = "Open vSwitch, maxsleep 500"
     maxsleep = 500
+    round_trips = 1500
 
 
 def distance(build):
@@ -207,12 +250,3 @@ def own_megabytes(pid, guest_pid):
     """Memory of a back-end, without what it maps of its guest."""
     guests = {inode for inode, _ in _mappings(guest_pid)} - {"0"}
     return sum(k for inode, k in _mappings(pid) if inode not in guests) / 1024
-
-
-def stop(peer):
-    """End it, and what it left at the guests' sockets."""
-    peer.end()
-    time.sleep(0.1)
-    for name in os.listdir(RUN):
-        if name.endswith(".sock"):
-            os.unlink(f"{RUN}/{name}")

@@ -13,6 +13,7 @@ END = "<!-- make bench: end -->"
 OURS = "weir"
 PEERS = ("testpmd", "Open vSwitch")
 MORE_IS_BETTER = ("Mpps", "least to most, %")
+ANYWHERE = ("MB", "% of a core")  # what the distance of the cores does not change
 FAR_NS = 200  # a cache line there and back: about 85 ns, or 365
 # line: (file name, title, label of the axis, logarithmic)
 CHARTS = {
@@ -49,7 +50,7 @@ def _machine():
 
 
 def write_json(run, path):
-    """All samples, as they are: the file is whole after every turn."""
+    """All samples, as they are: the file is whole after every visit."""
     about = getattr(run, "about", None)
     if about is None:
         about = run.about = {"command": run.options.command, **_machine()}
@@ -68,59 +69,86 @@ def read_json(run, path):
 
 
 def _placed(sample):
-    """Whether the cores were near, far, or moved during a turn."""
+    """Whether the cores were near or far during a slice; or moved: then it is put aside."""
     places = {"near" if ns < FAR_NS else "far"
               for ns in (sample["distance_ns"], sample.get("distance_after_ns")) if ns}
     return places.pop() if len(places) == 1 else "moved"
 
 
 class Row:
-    """A case: {peer: (median, lowest, highest)}, like with like: of near cores, or of far
-    ones where more turns found those; of all where no distance has every peer."""
+    """A case, of slices on near cores or of slices on far ones, never of both together."""
 
-    def __init__(self, line, case, unit):
-        self.line, self.case, self.unit = line, case, unit
-        self.values = {}
-        self.figures = {}
-        self.place = "any"
-
-    def add(self, peer, place, value):
-        self.values.setdefault(peer, {}).setdefault(place, []).append(value)
-
-    def settle(self):
-        # Those that ratios are of decide; a variant that has none there shows what it has.
-        main = [self.values[peer] for peer in (OURS, *PEERS) if peer in self.values]
-
-        def fewest(place):
-            return min((len(values.get(place, ())) for values in main), default=0)
-
-        best = max(("near", "far"), key=fewest)
-        if fewest(best) > 0:
-            self.place = best
-        for peer, placed in self.values.items():
-            values = placed.get(self.place) or sum(placed.values(), [])
-            self.figures[peer] = (statistics.median(values), min(values), max(values))
+    def __init__(self, line, case, unit, place, values):
+        self.line, self.case, self.unit, self.place = line, case, unit, place
+        self.n = {peer: len(of) for peer, of in values.items()}
+        self.figures = {peer: (statistics.median(of), min(of), max(of))
+                        for peer, of in values.items() if of}
 
     def ratio(self, peer):
         """Ours to a peer's: above 1 ours is better."""
         ours, theirs = self.figures.get(OURS), self.figures.get(peer)
-        if ours is None or theirs is None or not ours[0] or not theirs[0]:
+        if ours is None or theirs is None or ours[0] <= 0 or theirs[0] <= 0:
             return None
         ratio = ours[0] / theirs[0]
         return ratio if self.unit in MORE_IS_BETTER else 1 / ratio
 
+    def slices(self, names):
+        """How many each figure is the median of."""
+        return " ".join(str(self.n.get(name, 0)) for name in names)
+
+
+def _rows_of(line, case, unit, placed):
+    """@placed is {place: {peer: values}}: a row for each place with all that have a figure."""
+    if unit in ANYWHERE:
+        values = {}
+        for of in placed.values():
+            for peer, more in of.items():
+                values.setdefault(peer, []).extend(more)
+        return [Row(line, case, unit, "any", values)]
+    main = {peer for of in placed.values() for peer in of if peer in (OURS, *PEERS)}
+    full = [place for place in ("near", "far") if placed.get(place) and main <= set(placed[place])]
+    # Where no distance has them all: what there is, which may give no ratio.
+    shown = full or [place for place in ("near", "far") if placed.get(place)]
+    return [Row(line, case, unit, place, placed[place]) for place in shown]
+
+
+def _idle_guests(found):
+    """What each idle guest adds to the round trip of the one that is not."""
+    trips = [row for row in found if row.line == "scale, round trip" and "p50" in row.case]
+    ones = {row.place: row for row in trips if row.case.startswith("1 of 1 ")}
+    for row in trips:
+        n = int(row.case.split()[2])
+        one = ones.get(row.place)
+        if n == 1 or one is None:
+            continue
+        added = Row("each idle guest adds to a round trip", f"of {n} guests, p50", "ns", row.place,
+                    {})
+        for peer in set(row.figures) & set(one.figures):
+            ns = 1000 * (row.figures[peer][0] - one.figures[peer][0]) / (n - 1)
+            added.figures[peer] = (ns, ns, ns)
+            added.n[peer] = row.n[peer]
+        if added.figures:
+            yield added
+
 
 def rows(run):
-    found = {}
+    by_case = {}
     for sample in run.samples:
-        key = (sample["line"], sample["case"])
-        row = found.setdefault(key, Row(*key, sample["unit"]))
+        key = (sample["line"], sample["case"], sample["unit"])
         value = sample["best"] if run.options.best and "best" in sample else sample["value"]
-        row.add(sample["peer"], _placed(sample), value)
-    for row in found.values():
-        row.settle()
-    order = list(dict.fromkeys(line for line, _ in found))
-    return sorted(found.values(), key=lambda row: order.index(row.line))
+        placed = by_case.setdefault(key, {})
+        placed.setdefault(_placed(sample), {}).setdefault(sample["peer"], []).append(value)
+    found = [row for key, placed in by_case.items() for row in _rows_of(*key, placed)]
+    found += _idle_guests(found)
+    order = list(dict.fromkeys(row.line for row in found))
+    return sorted(found, key=lambda row: order.index(row.line))
+
+
+def _aside(run):
+    """(slices put aside because the cores moved, of how many)."""
+    timed = [sample for sample in run.samples if sample["unit"] not in ANYWHERE]
+    slices = {(s["peer"], s["distance_ns"], s.get("distance_after_ns")): s for s in timed}
+    return sum(_placed(s) == "moved" for s in slices.values()), len(slices)
 
 
 def _number(value):
@@ -148,24 +176,27 @@ def tables(run):
         of = [row for row in all_rows if row.line == line]
         names = _peers(of)
         ratios = [peer for peer in PEERS if any(row.ratio(peer) for row in of)]
-        head = ["", "cores", *names, *(f"weir : {peer}" for peer in ratios)]
+        head = ["", "cores", *names, *(f"weir : {peer}" for peer in ratios), "slices"]
         body = []
         for row in of:
             cells = [_cell(row.figures.get(name)) for name in names]
             cells += [f"{row.ratio(peer):.2f}" if row.ratio(peer) else "-" for peer in ratios]
-            body.append([row.case, row.place, *cells])
+            body.append([row.case, row.place, *cells, row.slices(names)])
         yield line, of[0].unit, head, body
 
 
 def _distances(run):
     seen = [s["distance_ns"] for s in run.samples if s["distance_ns"]]
-    return f"{min(seen):.0f} to {max(seen):.0f} ns" if seen else "not measured"
+    if not seen:
+        return "not measured"
+    return (f"{min(seen):.0f} to {max(seen):.0f} ns apart, {_aside(run)[0]} of {_aside(run)[1]} "
+            "slices put aside because they moved")
 
 
 def _sleeping(run):
     """Throughput of a weir that may sleep to that of one that never does."""
     for row in rows(run):
-        if row.line == "loopback" and "weir, never asleep" in row.figures and OURS in row.figures:
+        if row.line == "loopback" and {"weir, never asleep", OURS} <= set(row.figures):
             return row.figures[OURS][0] / row.figures["weir, never asleep"][0]
     return None
 
@@ -180,7 +211,7 @@ def show(run):
     if _sleeping(run):
         print(f"\nthroughput, may sleep : never asleep {_sleeping(run):.3f}")
     about = run.about
-    print(f"\ncores {_distances(run)} apart; load {about['load']:.1f} at the start; "
+    print(f"\ncores {_distances(run)}; load {about['load']:.1f} at the start; "
           f"{about['seconds_taken']} s")
     for failure in about["failures"]:
         print(f"FAILED: {failure}")
@@ -203,12 +234,12 @@ def charts(run, out):
             'set style data histograms', 'set style histogram clustered gap 1',
             'set style fill solid 0.9', 'set boxwidth 0.9', 'set grid ytics',
             'set key outside', 'set xtics nomirror font ",9"',
-            'set bmargin 3',
+            'set bmargin 4',
             'set logscale y' if logarithmic else 'set yrange [0:*]', '$data << EOD']
         for row in of:
             cells = [f"{row.figures[n][0]:g}" if n in row.figures else "?" for n in names]
             # In two lines: beside each other they would not fit.
-            label = "\\n".join(row.case.replace(", ", " ").rsplit(" ", 1))
+            label = "\\n".join([*row.case.replace(", ", " ").rsplit(" ", 1), row.place])
             lines.append(f'"{label}" ' + " ".join(cells))
         lines += ["EOD", 'set datafile missing "?"', "plot " + ", ".join(
             f'$data using {i + 2}:xtic(1) title "{n}"' for i, n in enumerate(names))]
@@ -226,10 +257,11 @@ def _block(run, made):
     yield BEGIN
     yield (f"`{' '.join(about['command'])}`, {about['time'][:10]}, commit {about['commit']}: "
            f"{about['cpu']}, {about['cores']} cores, kernel {about['kernel']}, DPDK "
-           f"{about['dpdk']}, Open vSwitch {about['ovs']}; the cores {_distances(run)} apart; "
+           f"{about['dpdk']}, Open vSwitch {about['ovs']}; the cores {_distances(run)}; "
            f"load {about['load']:.1f} at the start; {about['seconds_taken']} s. "
            f"Medians, and in brackets the lowest and the highest; ratios above 1: weir is ahead. "
-           f"*Cores* near: closer than {FAR_NS} ns.")
+           f"*Cores* near: closer than {FAR_NS} ns before and after each slice. *Slices*: how many "
+           "each median stands on, in the columns' order.")
     for line, unit, head, body in tables(run):
         yield ""
         yield f"**{line[0].upper()}{line[1:]}**, {unit}:"
@@ -242,7 +274,7 @@ def _block(run, made):
         yield ""
         yield ("Throughput of a weir that may sleep, to that of one that never does: "
                f"{_sleeping(run):.3f}.")
-    behind = [f"{row.line}, {row.case}: {row.ratio(peer):.2f} of {peer}"
+    behind = [f"{row.line}, {row.case} ({row.place}): {row.ratio(peer):.2f} of {peer}"
               for row in rows(run) for peer in PEERS
               if row.ratio(peer) is not None and row.ratio(peer) < 0.97]
     yield ""

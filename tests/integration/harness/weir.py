@@ -26,14 +26,14 @@ def eal_options(lcores=2, megabytes=512):
 class Weir(process.Process):
     """A weir that serves: the constructor returns when it has said `weir: ready`."""
 
-    def __init__(self, *words, eal=None, name="weir", stdin=None, program=WEIR):
+    def __init__(self, *words, eal=None, name="weir", stdin=None, program=WEIR, prefix="rte"):
         if not os.access(WEIR, os.X_OK):
             raise Skip(f"no {WEIR}: make build")
         super().__init__(name, [program, *(eal or eal_options()), "--", *words], stdin=stdin)
         already = self.log().count("\nweir: ready")
         wait_for("'weir: ready'", lambda: self.log().count("\nweir: ready") > already)
         wait_for("the telemetry socket", lambda: os.path.exists(
-            "/run/dpdk/rte/dpdk_telemetry.v2"))
+            f"/run/dpdk/{prefix}/dpdk_telemetry.v2"))
 
     def guest(self, name):
         """What telemetry tells of a guest: info and counters in one."""
