@@ -29,7 +29,6 @@ def _weir_and_guest(options="", queues=1, path="engine"):
                            f"queues={queues},datapath={path}")
     _ip("addr", "add", f"{HOST}/24", "dev", "weir0")
     _ip("link", "set", "weir0", "up")
-    options += ",mq=on" if queues > 1 else ""
     guest = Guest("g0", Nic("/run/weir/g0.sock", f"{GUEST}/24", options=options, queues=queues))
     need(weir.guest("g0")["datapath"] == path, f"datapath={path} is shown")
     return weir, guest
@@ -79,7 +78,6 @@ def _migrating_pair(options="", queues=1):
         _ip("link", "set", port, "master", "br0", "up")
     _ip("addr", "add", f"{HOST}/24", "dev", "br0")
     _ip("link", "set", "br0", "up")
-    options += ",mq=on" if queues > 1 else ""
     source = Guest("g0", Nic("/run/weir/g0.sock", f"{GUEST}/24", options=options, queues=queues))
     if queues > 1:
         _all_queue_pairs(source)

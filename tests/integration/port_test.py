@@ -51,7 +51,7 @@ def a_port_of_eal_with_four_queues_serves_a_guest_by_the_library():
     weir = Weir("--endpoint", "name=up,type=port,dev=net_af_packet0",
                 "--guest", GUEST + ",queues=4,datapath=library",
                 eal=[*eal_options(), "--vdev=net_af_packet0,iface=weir0,qpairs=4"])
-    guest = Guest("g0", Nic("/run/weir/g0.sock", "10.0.0.2/24", queues=4, options=",mq=on"))
+    guest = Guest("g0", Nic("/run/weir/g0.sock", "10.0.0.2/24", queues=4))
     _transfers(weir, guest)
     guest.must("ethtool -L eth0 combined 4")
     _transfers(weir, guest)

@@ -65,12 +65,13 @@ class Guest(process.Process):
             command += ["-S", "-incoming", f"unix:{incoming}"]
         for i, nic in enumerate(nics):
             mode = ",server=on" if nic.server else ",reconnect=1"
+            several = ",mq=on" if nic.queues > 1 else ""
             # QEMU 7.2 asserts on vhost-user with MSI-X under TCG: vectors=0.
             command += [
                 "-chardev", f"socket,id=c{i},path={nic.socket}{mode}",
                 "-netdev", f"vhost-user,id=n{i},chardev=c{i},queues={nic.queues}",
                 "-device", f"virtio-net-pci,netdev=n{i},vectors=0,romfile=,"
-                           f"mac={_mac(nic.address)}{nic.options}",
+                           f"mac={_mac(nic.address)}{several}{nic.options}",
             ]
         self.number = 0
         self.command = "boot"
