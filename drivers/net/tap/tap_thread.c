@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <rte_debug.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
 #include <rte_prefetch.h>
@@ -13,6 +14,11 @@
 #include "tap_thread.h"
 
 #define BURST 32
+/**
+ * Spare pieces that are not used yet: the oldest go first, so that their lines, fetched
+ * when they came, are there by then, also when the thread is the slower of the two.
+ */
+#define RESERVE 32u
 
 static inline struct thread_queue *
 thread_queue(const struct weir_queue *queue)
@@ -29,7 +35,7 @@ queue_disarm(struct thread_queue *q)
 	}
 }
 
-/** Take over what the thread has sent. */
+/** Take over what the thread has sent. Its lines are in the other cache: fetch all at once. */
 static void
 pieces_pop(struct thread_queue *q)
 {
@@ -39,16 +45,14 @@ pieces_pop(struct thread_queue *q)
 	do {
 		n = weir_frame_queues_pop(q->fq, WEIR_HOST_TO_GUEST, pieces, BURST);
 		for (i = 0; i < n; i++) {
-			if (pieces[i]->port == PIECE_TX) {
-				/* Its lines are where the thread read them: fetch all at once. */
+			if (piece_note(pieces[i])->kind == PIECE_TX) {
 				rte_prefetch0_write(piece_note(pieces[i]));
 				rte_prefetch0_write(piece_data(pieces[i]));
-				pieces_add(&q->spare, pieces[i]);
-				continue;
+				piece_queue_add(&q->spare, pieces[i]);
+			} else {
+				rte_prefetch0(piece_data(pieces[i]));
+				piece_queue_add(&q->came, pieces[i]);
 			}
-			rte_prefetch0(piece_note(pieces[i]));
-			rte_prefetch0(piece_data(pieces[i]));
-			q->came[(q->came_first + q->came_n++) % PIECES_RX] = pieces[i];
 		}
 	} while (n == BURST);
 }
@@ -62,9 +66,9 @@ thread_poll_ready(struct weir_queue *queue, struct weir_access *access, bool arm
 	if (weir_rx_ids_n_filled(&q->rx) > 0 || tap_file_is_gone(&q->file))
 		return true;
 	pieces_pop(q);
-	if (q->came_n > 0 && weir_rx_ids_n_empty(&q->rx) > 0)
+	if (q->came.n > 0 && weir_rx_ids_n_empty(&q->rx) > 0)
 		return true;
-	if (q->holds_back && q->spare.n >= PIECES_OF_FRAME)
+	if (q->holds_back && q->spare.n >= PIECES_OF_FRAME + RESERVE)
 		return true;
 	if (!arm)
 		return false;
@@ -112,11 +116,9 @@ frame_deliver(struct weir_access *access, uint16_t id, struct rte_mbuf *piece)
 static void
 frame_consume(struct thread_queue *q)
 {
-	struct rte_mbuf *piece = q->came[q->came_first];
+	struct rte_mbuf *piece = piece_queue_take(&q->came);
 	uint16_t n = piece_note(piece)->n_pieces;
 
-	q->came_first = (q->came_first + 1) % PIECES_RX;
-	q->came_n--;
 	for (; n > 0; n--) {
 		struct rte_mbuf *next = n > 1 ? piece_note(piece)->next : NULL;
 
@@ -158,8 +160,8 @@ thread_rx_poll(struct weir_queue *queue, struct weir_access *access, uint16_t *i
 	if (unlikely(tap_file_is_gone(&q->file)))
 		return WEIR_QUEUE_FATAL;
 	pieces_pop(q);
-	while (filled < n && q->came_n > 0 && weir_rx_ids_n_empty(&q->rx) > 0) {
-		struct rte_mbuf *head = q->came[q->came_first];
+	while (filled < n && q->came.n > 0 && weir_rx_ids_n_empty(&q->rx) > 0) {
+		struct rte_mbuf *head = piece_queue_first(&q->came);
 
 		rc = frame_deliver(access, *weir_rx_ids_empty(&q->rx), head);
 		if (rc == -ENOBUFS)
@@ -182,23 +184,22 @@ static void
 frame_fill(struct thread_queue *q, const struct weir_tx_segment *head, uint16_t n_pieces,
 	   struct rte_mbuf **burst)
 {
-	struct rte_mbuf *piece = q->spare.list[--q->spare.n];
+	struct rte_mbuf *piece = piece_queue_take(&q->spare);
 	struct note *note = piece_note(piece);
-	struct weir_offload offload = head->offload;
 	uint32_t room = PIECE_BYTES, done, len;
 	uint8_t *data = piece_data(piece);
 	uint16_t i;
 
 	*burst = piece;
-	offload.flags &= TAP_VNET_FLAGS;
-	memcpy(note->header, &offload, WEIR_OFFLOAD_VNET_SIZE);
+	memcpy(note->header, &head->offload, WEIR_OFFLOAD_VNET_SIZE);
+	note->header[0] = head->offload.flags & TAP_VNET_FLAGS; /* see struct weir_offload */
 	note->frame_len = head->frame_len;
 	note->n_pieces = n_pieces;
 	for (i = 0; i < head->n_segments; i++) {
 		for (done = 0; done < head[i].len; done += len) {
 			if (room == 0) {
 				note->len = PIECE_BYTES;
-				piece = note->next = q->spare.list[--q->spare.n];
+				piece = note->next = piece_queue_take(&q->spare);
 				note = piece_note(piece);
 				data = piece_data(piece);
 				room = PIECE_BYTES;
@@ -223,7 +224,7 @@ thread_tx_avail(struct weir_queue *queue, struct weir_access *access,
 
 	*done = true;
 	queue_disarm(q);
-	if (q->spare.n < PIECES_TX / 2)
+	if (q->spare.n < PIECES_WAY / 2)
 		pieces_pop(q);
 	for (taken = 0; taken < n_packets && !tap_file_is_gone(&q->file); taken++) {
 		if (unlikely(!tap_frame_is_sound(segments))) {
@@ -232,7 +233,7 @@ thread_tx_avail(struct weir_queue *queue, struct weir_access *access,
 			continue;
 		}
 		n_pieces = (segments->frame_len + PIECE_BYTES - 1) / PIECE_BYTES;
-		if (n_pieces > q->spare.n)
+		if (n_pieces + RESERVE > q->spare.n)
 			break;
 		frame_fill(q, segments, n_pieces, &burst[n++]);
 		bytes += segments->frame_len;
@@ -311,8 +312,12 @@ pieces_make(struct thread_queue *q, const char *name, int numa_node)
 		return weir_error(ENOMEM, "no memory for %u frames", PIECES);
 	}
 	for (i = 0; i < PIECES; i++) {
-		q->all[i]->port = i < PIECES_TX ? PIECE_TX : PIECE_RX;
-		pieces_add(i < PIECES_TX ? &q->spare : &q->io.spare, q->all[i]);
+		RTE_VERIFY(rte_pktmbuf_mtod(q->all[i], uint8_t *) == piece_data(q->all[i]));
+		piece_note(q->all[i])->kind = i < PIECES_WAY ? PIECE_TX : PIECE_RX;
+		if (i < PIECES_WAY)
+			piece_queue_add(&q->spare, q->all[i]);
+		else
+			pieces_add(&q->io.spare, q->all[i]);
 	}
 	return 0;
 }

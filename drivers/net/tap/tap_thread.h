@@ -13,8 +13,8 @@
  *         ◀── frames that were read, emptied tx pieces ──
  *
  * A frame longer than a piece is a chain of them. What one side tells the other stands
- * in a note in front of the data; the mbuf itself is never written after the start, so
- * its line stays in both caches.
+ * in a note in front of the data. The mbuf itself is never touched after the start: its
+ * place tells where the data is.
  *
  * Emptied pieces are kept until there is a batch of them: pushing one wakes the other
  * side. What is kept so is less than the rest by far.
@@ -36,9 +36,8 @@
 /** Of the longest frame, with a byte that tells when it is cut. */
 #define PIECES_OF_FRAME (WEIR_FRAME_LEN_MAX / PIECE_BYTES + 1)
 /** Fifteen of those; at 64 bytes a millisecond's worth of writing is far less. */
-#define PIECES_TX 512
-#define PIECES_RX 512
-#define PIECES (PIECES_TX + PIECES_RX)
+#define PIECES_WAY 512u
+#define PIECES (2 * PIECES_WAY)
 #define BATCH 32
 
 /** Right in front of a piece's data: the header is where the kernel wants it. */
@@ -47,15 +46,22 @@ struct note {
 	uint32_t len; /* of this piece */
 	uint32_t frame_len;
 	uint16_t n_pieces;
-	uint8_t pad[4];
+	uint8_t kind; /* enum piece_kind; written once */
+	uint8_t pad[3];
 	uint8_t header[WEIR_OFFLOAD_VNET_SIZE];
 } __attribute__((packed));
 
-enum piece_kind { PIECE_TX, PIECE_RX }; /* in the mbuf's port */
+enum piece_kind { PIECE_TX, PIECE_RX };
 
 struct pieces {
 	struct rte_mbuf *list[PIECES];
 	uint32_t n;
+};
+
+/** In order: of frames the first pieces. */
+struct piece_queue {
+	uint32_t first, n;
+	struct rte_mbuf *list[PIECES_WAY];
 };
 
 struct thread_queue {
@@ -69,18 +75,16 @@ struct thread_queue {
 	struct weir_rx_ids rx __rte_cache_aligned;
 	bool armed, holds_back;
 	uint64_t dropped_seen, rx_dropped_seen;
-	struct pieces spare;   /* to send with */
-	struct pieces emptied; /* of the thread's, not yet sent back */
-	uint32_t came_first, came_n;
-	struct rte_mbuf *came[PIECES_RX]; /* frames that were read, in order */
+	struct piece_queue spare; /* to send with */
+	struct pieces emptied;	  /* of the thread's, not yet sent back */
+	struct piece_queue came;  /* frames that were read */
 
 	/* The thread's. */
 	struct {
 		struct pieces spare; /* to receive with */
 		struct pieces emptied;
-		struct pieces read; /* frames for the lcore */
-		uint32_t todo_first, todo_n;
-		struct rte_mbuf *todo[PIECES_TX]; /* frames to be written, in order */
+		struct pieces read;	 /* frames for the lcore */
+		struct piece_queue todo; /* frames to be written */
 		struct iovec iov[PIECES_OF_FRAME + 1];
 		pthread_t thread;
 		uint64_t tx_dropped, rx_dropped; /* the lcore reads them */
@@ -91,10 +95,11 @@ struct thread_queue {
 	struct rte_mbuf *all[PIECES];
 };
 
+/** As pieces_make() has verified. */
 static inline uint8_t *
 piece_data(const struct rte_mbuf *piece)
 {
-	return (uint8_t *)piece->buf_addr + RTE_PKTMBUF_HEADROOM;
+	return (uint8_t *)(uintptr_t)(piece + 1) + RTE_PKTMBUF_HEADROOM;
 }
 
 static inline struct note *
@@ -107,6 +112,28 @@ static inline void
 pieces_add(struct pieces *pieces, struct rte_mbuf *piece)
 {
 	pieces->list[pieces->n++] = piece;
+}
+
+static inline void
+piece_queue_add(struct piece_queue *queue, struct rte_mbuf *piece)
+{
+	queue->list[(queue->first + queue->n++) % RTE_DIM(queue->list)] = piece;
+}
+
+static inline struct rte_mbuf *
+piece_queue_first(const struct piece_queue *queue)
+{
+	return queue->list[queue->first];
+}
+
+static inline struct rte_mbuf *
+piece_queue_take(struct piece_queue *queue)
+{
+	struct rte_mbuf *piece = piece_queue_first(queue);
+
+	queue->first = (queue->first + 1) % RTE_DIM(queue->list);
+	queue->n--;
+	return piece;
 }
 
 /** Push what there is; the rings have room for every piece. */

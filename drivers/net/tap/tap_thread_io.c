@@ -53,8 +53,8 @@ frames_write(struct thread_queue *q)
 	uint32_t n_changes = tap_file_n_changes(&q->file);
 	unsigned int n;
 
-	for (n = 0; n < BURST && q->io.todo_n > 0; n++) {
-		struct rte_mbuf *head = q->io.todo[q->io.todo_first];
+	for (n = 0; n < BURST && q->io.todo.n > 0; n++) {
+		struct rte_mbuf *head = piece_queue_first(&q->io.todo);
 		int rc = frame_write(q, head);
 
 		if (unlikely(rc != 0)) {
@@ -65,9 +65,7 @@ frames_write(struct thread_queue *q)
 				tap_file_lost(&q->file, n_changes);
 			weir_count(&q->io.tx_dropped, 1);
 		}
-		q->io.todo_first = (q->io.todo_first + 1) % PIECES_TX;
-		q->io.todo_n--;
-		frame_unchain(&q->io.emptied, head);
+		frame_unchain(&q->io.emptied, piece_queue_take(&q->io.todo));
 	}
 	return n;
 }
@@ -151,10 +149,10 @@ pieces_pop(struct thread_queue *q)
 
 	n = weir_frame_queues_pop(q->fq, WEIR_GUEST_TO_HOST, pieces, BURST);
 	for (i = 0; i < n; i++) {
-		if (pieces[i]->port == PIECE_RX)
+		if (piece_note(pieces[i])->kind == PIECE_RX)
 			pieces_add(&q->io.spare, pieces[i]);
 		else
-			q->io.todo[(q->io.todo_first + q->io.todo_n++) % PIECES_TX] = pieces[i];
+			piece_queue_add(&q->io.todo, pieces[i]);
 	}
 	return n;
 }
@@ -174,7 +172,8 @@ io_sleep(struct thread_queue *q)
 	uint32_t n_changes = tap_file_n_changes(&q->file);
 	struct pollfd fds[2] = {
 		{.fd = weir_wake_fd(wake), .events = POLLIN},
-		{.fd = q->file.fd, .events = (reads ? POLLIN : 0) | (q->io.todo_n ? POLLOUT : 0)},
+		{.fd = q->file.fd,
+		 .events = (reads ? POLLIN : 0) | (q->io.todo.n > 0 ? POLLOUT : 0)},
 	};
 
 	/* A queue that was put aside always has an error to tell. */
@@ -183,7 +182,7 @@ io_sleep(struct thread_queue *q)
 	weir_wake_arm(wake);
 	if (weir_frame_queues_count(q->fq, WEIR_GUEST_TO_HOST) == 0 && !io_ends(q) &&
 	    tap_file_n_changes(&q->file) == n_changes)
-		poll(fds, 2, q->io.todo_n > 0 ? 1 : -1);
+		poll(fds, 2, q->io.todo.n > 0 ? 1 : -1);
 	weir_wake_disarm(wake);
 	if (fds[1].revents & POLLERR)
 		tap_file_lost(&q->file, n_changes);
