@@ -5,6 +5,7 @@ import contextlib
 import subprocess
 
 from harness import Guest, Nic, Skip, Weir, main, need, tcp
+from harness.weir import eal_options
 
 TAP = ("--endpoint", "name=up,type=tap,iface=weir0")
 GUEST = "name=g0,socket=/run/weir/g0.sock,endpoint=up"
@@ -90,21 +91,40 @@ def tcp_by_a_tap_in_another_namespace():
     guest.ping("10.0.0.1")
 
 
-def ping_and_tcp_reach_another_guest_by_patch():
-    weir = Weir("--endpoint", "name=wire,type=patch",
-                "--guest", "name=g0,socket=/run/weir/g0.sock,endpoint=wire",
-                "--guest", "name=g1,socket=/run/weir/g1.sock,endpoint=wire")
-    guests = [Guest(f"g{i}", Nic(f"/run/weir/g{i}.sock", f"10.0.0.{2 + i}/24"), wait=False)
-              for i in range(2)]
-    for guest in guests:
+def _ping_and_tcp_by_patch(queues, lcores=2):
+    words = [word for i in range(2) for word in
+             ("--guest", f"name=g{i},socket=/run/weir/g{i}.sock,endpoint=wire,queues={queues[i]}")]
+    weir = Weir("--endpoint", "name=wire,type=patch", *words, eal=eal_options(lcores))
+    guests = [Guest(f"g{i}", Nic(f"/run/weir/g{i}.sock", f"10.0.0.{2 + i}/24", queues=queues[i]),
+                    wait=False) for i in range(2)]
+    for guest, n in zip(guests, queues):
         guest.wait_up()
         _offloads_are_on(guest)
+        if n > 1:
+            guest.must(f"ethtool -L eth0 combined {n}")
     guests[0].ping("10.0.0.3")
     guests[1].ping("10.0.0.2")
     with _long_frames(weir, "g0", "tx"):
         tcp.guest_to_guest(guests[0], guests[1], "10.0.0.2")
     with _long_frames(weir, "g1", "tx"):
         tcp.guest_to_guest(guests[1], guests[0], "10.0.0.3")
+    for i in range(2):
+        dropped = {key: n for key, n in weir.guest(f"g{i}").items() if "dropped" in key and n > 0}
+        need(not dropped, f"g{i} dropped: {dropped}")
+    return guests
+
+
+def ping_and_tcp_reach_another_guest_by_patch():
+    _ping_and_tcp_by_patch((1, 1))
+
+
+def ping_and_tcp_by_patch_between_one_pair_and_four():
+    """The pairs are polled by two lcores."""
+    guests = _ping_and_tcp_by_patch((1, 4), lcores=3)
+    for n in range(8):  # flows of their own; nobody answers
+        guests[0].run(f"nslookup -port={9000 + n} name 10.0.0.3")
+    counts = guests[1].must("ethtool -S eth0 | grep -E 'rx_queue_[0-9]+_packets'").split()[1::2]
+    need(sum(int(n) > 0 for n in counts) > 1, f"frames came by one pair only: {counts}")
 
 
 def _tso_reaches_a_guest_without(path):
