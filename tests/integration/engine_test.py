@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The ring engine under all that a Linux guest's driver and QEMU do with rings."""
 import hashlib
+import json
 import os
 import re
 import socket
@@ -34,37 +35,124 @@ def _weir_and_guest(options="", queues=1, path="engine"):
     return weir, guest
 
 
-def _rings(options, path="engine"):
-    """Files move both ways over rings that have @options."""
-    weir, guest = _weir_and_guest(options, path=path)
+# What a NIC can do without: how QEMU is told, and what is not negotiated then.
+WITHOUT = {
+    "mrg_rxbuf": (("mrg_rxbuf",), ("mrg_rxbuf",)),
+    "indirect_desc": (("indirect_desc",), ("indirect_desc",)),
+    "event_idx": (("event_idx",), ("event_idx",)),
+    "offloads": (("csum", "guest_csum", "guest_tso4", "guest_tso6", "guest_ecn", "host_tso4",
+                  "host_tso6", "host_ecn"),
+                 ("csum", "guest_csum", "guest_tso4", "host_tso4")),
+}
+
+
+class _Account:
+    """Every frame that one side of weir has sent the other has received, once."""
+
+    def __init__(self, weir, guest):
+        self.weir, self.guest = weir, guest
+        self.before = self._now()
+        wait_for("the guest to be quiet", self._is_quiet)
+
+    def _is_quiet(self):
+        """They are not asked all at once: no frame came in between."""
+        before, self.before = self.before, self._now()
+        return before == self.before
+
+    def _now(self):
+        """Received and sent by the guest, as host, weir and guest count, and what they dropped."""
+        stats = self.weir.guest("g0")
+        rx, tx, *drops = map(int, self.guest.must(
+            "cd /sys/class/net/eth0/statistics; cat rx_packets tx_packets rx_dropped tx_dropped").split())
+        run = subprocess.run(["ip", "-j", "-s", "link", "show", "weir0"], capture_output=True,
+                             check=True)
+        host = json.loads(run.stdout)[0]["stats64"]
+        return ((host["tx"]["packets"], host["rx"]["packets"]),
+                (stats["rx_packets"], stats["tx_packets"]), (rx, tx),
+                (host["tx"]["dropped"], host["rx"]["dropped"],
+                 *(n for key, n in stats.items() if "dropped" in key), *drops))
+
+    def balance(self):
+        """All have counted the same since, but for what is on its way, and dropped nothing."""
+        def same():
+            seen.append([tuple(n - m for n, m in zip(now, before))
+                         for now, before in zip(self._now(), self.before)])
+            return seen[-1][0] == seen[-1][1] == seen[-1][2]
+
+        seen = []
+        try:
+            wait_for("all to count the same", same, 5)
+        finally:
+            print(f"to and from the guest, counted by host, weir, guest: {seen[-1][:3]}")
+        need(not any(seen[-1][3]), f"dropped by host, weir, guest: {seen[-1][3]}")
+
+
+def _rings(*without, packed=False, queues=1, path="engine"):
+    """A ping and files both ways, over rings and offloads of one form: no frame more or less."""
+    off = [name for word in without for name in WITHOUT[word][0]]
+    weir, guest = _weir_and_guest((",packed=on" if packed else "")
+                                  + "".join(f",{name}=off" for name in off), queues, path)
+    if queues > 1:
+        _all_queue_pairs(guest)
+    features = weir.guest("g0")["features"]
+    need(("ring_packed" in features) == packed, f"features: {features}")
+    for word, (_, names) in WITHOUT.items():
+        for name in names:
+            need((name in features) == (word not in without), f"{name}: features: {features}")
+    account = _Account(weir, guest)
+    answer = guest.must(f"ping -c 10 -i 0.1 {HOST}", 30)
+    need("10 packets received" in answer and "DUP" not in answer, answer)
     tcp.host_to_guest(guest, HOST)
     tcp.guest_to_host(guest, GUEST)
-    kind = "packed" if "packed=on" in options else "split"
+    account.balance()
+    kind = "packed" if packed else "split"
     need(f"up, {kind} rings" in weir.log(), f"the rings are {kind}")
 
 
 def packed_rings_of_a_linux_guest():
-    _rings(",packed=on")
+    _rings(packed=True)
 
 
 def rings_without_event_index_and_indirect_descriptors():
-    _rings(",event_idx=off,indirect_desc=off")
+    _rings("event_idx", "indirect_desc")
 
 
 def rings_without_mergeable_buffers():
-    _rings(",mrg_rxbuf=off")
+    _rings("mrg_rxbuf")
+
+
+# With split rings that have all: any two of packed, without a thing, and four pairs, on and off.
+
+def packed_rings_with_event_index_alone():
+    _rings("mrg_rxbuf", "indirect_desc", "offloads", packed=True)
+
+
+def four_packed_pairs_without_mergeable_buffers_and_event_index():
+    _rings("mrg_rxbuf", "event_idx", packed=True, queues=4)
+
+
+def packed_rings_without_event_index_and_indirect_descriptors():
+    _rings("event_idx", "indirect_desc", packed=True)
+
+
+def four_pairs_with_indirect_descriptors_alone():
+    _rings("mrg_rxbuf", "event_idx", "offloads", queues=4)
+
+
+def four_pairs_without_indirect_descriptors_and_offloads():
+    _rings("indirect_desc", "offloads", queues=4)
 
 
 def packed_rings_by_the_library():
-    _rings(",packed=on", "library")
+    _rings(packed=True, path="library")
 
 
 def rings_without_event_index_and_indirect_descriptors_by_the_library():
-    _rings(",event_idx=off,indirect_desc=off", "library")
+    _rings("event_idx", "indirect_desc", path="library")
 
 
 def rings_without_mergeable_buffers_by_the_library():
-    _rings(",mrg_rxbuf=off", "library")
+    _rings("mrg_rxbuf", path="library")
 
 
 def _migrating_pair(options="", queues=1):
