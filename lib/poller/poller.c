@@ -159,14 +159,17 @@ poller_loop(void *arg)
 
 /* The mailbox. */
 
-/** A guest may hold the lcore, which then changes nothing of this. */
+/**
+ * A guest may hold the lcore, which then changes nothing of this. If it was merely slow, it may
+ * answer just now: a pair that it lets go is there until poller_run() returns.
+ */
 static void
 poller_free(struct weir_poller *poller)
 {
 	unsigned int i;
 
-	for (i = 0; i < poller->n_pairs; i++)
-		weir_pair_free_lcore(poller->pairs[i]);
+	for (i = 0; i < __atomic_load_n(&poller->n_pairs, __ATOMIC_ACQUIRE); i++)
+		weir_pair_free_lcore(__atomic_load_n(&poller->pairs[i], __ATOMIC_RELAXED));
 }
 
 static void
@@ -206,7 +209,9 @@ change_attach(void *arg)
 	struct weir_poller *poller = change->poller;
 
 	poller->loads[poller->n_pairs] = (struct poller_load){.attached = rte_rdtsc()};
-	poller->pairs[poller->n_pairs++] = change->pair;
+	__atomic_store_n(&poller->pairs[poller->n_pairs], change->pair, __ATOMIC_RELAXED);
+	/* Release: nobody looks at a pair that is not there. Partner: poller_free(). */
+	__atomic_store_n(&poller->n_pairs, poller->n_pairs + 1, __ATOMIC_RELEASE);
 }
 
 static void
@@ -214,12 +219,13 @@ change_detach(void *arg)
 {
 	struct change *change = arg;
 	struct weir_poller *poller = change->poller;
-	unsigned int i;
+	unsigned int i, n = poller->n_pairs;
 
-	for (i = 0; i < poller->n_pairs; i++) {
+	for (i = 0; i < n; i++) {
 		if (poller->pairs[i] == change->pair) {
-			poller->pairs[i] = poller->pairs[--poller->n_pairs];
-			poller->loads[i] = poller->loads[poller->n_pairs];
+			__atomic_store_n(&poller->pairs[i], poller->pairs[n - 1], __ATOMIC_RELAXED);
+			__atomic_store_n(&poller->n_pairs, n - 1, __ATOMIC_RELAXED);
+			poller->loads[i] = poller->loads[n - 1];
 			return;
 		}
 	}

@@ -4,6 +4,8 @@
  * ports, pollers and endpoints, and guests by vhost-user whose frames are numbered.
  */
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -38,6 +40,45 @@ moved_pair_loses_and_reorders_nothing(void **state)
 		place_settle(&places[0], &places[0], true);
 		place_close(0);
 	}
+}
+
+static void
+tell_thread(void *arg)
+{
+	*(pthread_t *)arg = pthread_self();
+}
+
+static void
+be_late(int number)
+{
+	usleep(300000);
+}
+
+/** Not held by its guest, merely not run for a while: longer than it is waited for in peace. */
+static void
+pair_leaves_a_lcore_that_is_late(void **state)
+{
+	struct sigaction late = {.sa_handler = be_late, .sa_flags = SA_RESTART}, before;
+	unsigned int i;
+
+	assert_int_equal(sigaction(SIGUSR1, &late, &before), 0);
+	place_open(0, "loop", "", 0);
+	vhost_guest_set(&places[0].guest.sending, true);
+	for (i = 0; i < 3; i++) {
+		struct weir_target *target;
+		pthread_t thread;
+
+		pthread_mutex_lock(&places[0].port->lock);
+		target = places[0].port->pairs[0]->target;
+		pthread_mutex_unlock(&places[0].port->lock);
+		target->run(target, tell_thread, &thread);
+		assert_int_equal(pthread_kill(thread, SIGUSR1), 0);
+		assert_int_equal(weir_guest_move(places[0].port, 0, 1 + (target->lcore % 3)), 0);
+		place_wait_more(&places[0].guest.received, 1);
+	}
+	place_settle(&places[0], &places[0], true);
+	place_close(0);
+	sigaction(SIGUSR1, &before, NULL);
 }
 
 static void
@@ -330,6 +371,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		PLACES_CLAIM(moved_pair_loses_and_reorders_nothing),
+		PLACES_CLAIM(pair_leaves_a_lcore_that_is_late),
 		PLACES_CLAIM(moved_pair_of_a_patch_loses_and_reorders_nothing),
 		PLACES_CLAIM(moved_pair_stays_while_its_guest_comes_and_goes),
 		PLACES_CLAIM(wrong_moves_say_what_would_be_right),
