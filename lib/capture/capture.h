@@ -39,6 +39,8 @@ WEIR_LOG_DECLARE(capture);
 /* A block is written at once; it holds any frame. */
 #define CAPTURE_BLOCK_BYTES (256U << 10)
 #define CAPTURE_SNAPLEN_MAX 262144
+/* Records in a block, at most: the writer pads what it writes past the page cache. */
+#define CAPTURE_BLOCK_ROOM (CAPTURE_BLOCK_BYTES - PCAPNG_PADDING_MIN)
 /* A block that does not fill is written after so long. */
 #define CAPTURE_PARTIAL_MS 200
 
@@ -66,7 +68,8 @@ struct capture_block {
 	uint32_t tail;	   /* bytes of whole records; stored by the tee, read by the writer */
 	uint32_t written;  /* the writer's: of them in the file */
 	uint32_t snapshot; /* the writer's: the tail as it saw it */
-	int32_t result;	   /* the writer's: what its request came to */
+	uint32_t length;   /* the writer's: bytes of its request, padding and all */
+	int32_t result;	   /* the writer's: what it came to */
 } __rte_cache_aligned;
 
 /* What the words say. */
@@ -86,6 +89,7 @@ struct capture_keys {
 struct capture_file {
 	const struct capture_keys *keys;
 	int fd;
+	int direct;	       /* the same, past the page cache; or -1 */
 	uint64_t number;       /* of the file, from 1, when they rotate */
 	uint64_t size;	       /* bytes, all of them whole records */
 	uint64_t flying;       /* bytes behind those, of requests */

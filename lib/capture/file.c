@@ -3,6 +3,11 @@
  * The file, or the row of files. It always ends behind a whole record: what a full disk
  * cut is cut off again, further back by as much as the statistics take, which then
  * still find room.
+ *
+ * Full blocks are written past the page cache, where the file system can: that takes
+ * hardly any processor time, where the way through it is a copy to memory that is to be
+ * found first. It goes by whole pages, in the file and in memory: padding, which readers
+ * step over, brings a block to that, and the file, when something else was written.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +21,9 @@
 
 #include "capture.h"
 #include "weir_error.h"
+
+/* As direct I/O wants it: no file system has larger blocks. */
+#define PAGE 4096U
 
 /** PATH, or with rotation PATH_00001 with its extension behind that. */
 static void
@@ -78,6 +86,16 @@ file_put(struct capture_file *file, const uint8_t *records, uint32_t len, uint32
 	return error;
 }
 
+/** The same file, whatever has become of its name; -1 where it cannot be had: the other serves. */
+static int
+direct_open(int fd)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+}
+
 static int
 file_begin(struct capture_file *file)
 {
@@ -107,8 +125,10 @@ file_begin(struct capture_file *file)
 	if (error != 0) {
 		close(file->fd);
 		file->fd = -1;
+		return error;
 	}
-	return error;
+	file->direct = direct_open(file->fd);
+	return 0;
 }
 
 /** Bytes that the statistics of the interfaces it has heard of take. */
@@ -167,6 +187,14 @@ file_introduce(struct capture *capture, uint32_t last)
 	return 0;
 }
 
+static void
+direct_end(struct capture_file *file)
+{
+	if (file->direct >= 0)
+		close(file->direct);
+	file->direct = -1;
+}
+
 /** Finish with the statistics; on a full disk the file is whole without them. */
 static void
 file_end(struct capture *capture)
@@ -178,6 +206,7 @@ file_end(struct capture *capture)
 
 	if (file->fd < 0)
 		return;
+	direct_end(file);
 	file_introduce(capture, UINT32_MAX);
 	while ((interface = interface_next(capture, interface)) != NULL &&
 	       interface->id < file->n_interfaces) {
@@ -235,6 +264,7 @@ capture_file_open(struct capture *capture)
 
 	capture->file.keys = &capture->keys;
 	capture->file.fd = -1;
+	capture->file.direct = -1;
 	rc = file_begin(&capture->file);
 	if (rc != 0)
 		return weir_error(-rc, "--capture: %s", weir_error_text());
@@ -249,6 +279,19 @@ file_is_full(const struct capture_file *file, uint32_t len)
 	       file->size + file->flying + len + file_reserve(file) > file->keys->rotate_bytes;
 }
 
+/** Have the file end at a whole page, when nothing is on its way; whether it does. */
+static bool
+file_align(struct capture_file *file)
+{
+	uint32_t len = pcapng_padding_len(file->size, PAGE), kept;
+	uint8_t padding[2 * PAGE];
+
+	if (file->flying > 0 || len == 0)
+		return true; /* what flies is whole pages */
+	pcapng_padding(padding, len);
+	return file_put(file, padding, len, 0, &kept) == 0;
+}
+
 /**
  * Have a block written behind those that are on their way. capture_file_settle() for each
  * of them, in this order, must follow disk_wait().
@@ -261,12 +304,27 @@ bool
 capture_file_submit(struct capture *capture, struct capture_block *block, uint32_t len)
 {
 	struct capture_file *file = &capture->file;
+	uint32_t padding = 0, before = 0;
+	int fd = file->fd;
 
-	if (block->interface->id >= file->n_interfaces || file_is_full(file, len) ||
-	    !disk_submit(capture, block, file->fd, file->size + file->flying, len))
+	if (file->direct >= 0) {
+		padding = pcapng_padding_len(len, PAGE);
+		before = pcapng_padding_len(file->size, PAGE);
+	}
+	block->length = len + padding;
+	if (block->interface->id >= file->n_interfaces ||
+	    file_is_full(file, before + block->length))
+		return false;
+	if (file->direct >= 0) {
+		pcapng_padding(block->data + len, padding);
+		if (!file_align(file))
+			return false;
+		fd = file->direct;
+	}
+	if (!disk_submit(capture, block, fd, file->size + file->flying, block->length))
 		return false;
 	file->has_packets = true;
-	file->flying += len;
+	file->flying += block->length;
 	return true;
 }
 
@@ -281,12 +339,17 @@ capture_file_settle(struct capture *capture, const struct capture_block *block, 
 	struct capture_file *file = &capture->file;
 	int error = 0;
 
-	file->flying -= len;
+	file->flying -= block->length;
 	*written = len;
-	if (likely(block->result == (int32_t)len))
-		file->size += len;
-	else
-		error = file_put(file, block->data, len, file_reserve(file), written);
+	if (likely(block->result == (int32_t)block->length)) {
+		file->size += block->length;
+		return 0;
+	}
+	/* A file system that lets itself be asked and then cannot. */
+	if (block->result == -EINVAL)
+		direct_end(file);
+	error = file_put(file, block->data, block->length, file_reserve(file), written);
+	*written = RTE_MIN(*written, len);
 	return error != 0 ? file_fail(file, error) : 0;
 }
 

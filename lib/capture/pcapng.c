@@ -138,6 +138,25 @@ pcapng_statistics(uint8_t *to, uint32_t interface, const struct pcapng_statistic
 }
 
 uint32_t
+pcapng_padding_len(uint64_t len, uint32_t align)
+{
+	uint32_t behind = len % align, room = behind > 0 ? align - behind : 0;
+
+	return room > 0 && room < PCAPNG_PADDING_MIN ? room + align : room;
+}
+
+void
+pcapng_padding(uint8_t *to, uint32_t len)
+{
+	if (len == 0)
+		return;
+	memset(to, 0, len);
+	put_u32(to, 0, PCAPNG_PADDING);
+	put_u32(to, sizeof(uint32_t), len);
+	put_u32(to, len - sizeof(uint32_t), len);
+}
+
+uint32_t
 pcapng_length(const uint8_t *record)
 {
 	uint32_t length;

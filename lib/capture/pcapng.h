@@ -16,6 +16,8 @@ struct weir_tx_segment;
 
 /** Section, interface and statistics records are shorter. */
 #define PCAPNG_RECORD_MAX 1024
+/** The shortest padding. */
+#define PCAPNG_PADDING_MIN 12U
 
 /** Of the enhanced packet's flags: which way it went. */
 enum pcapng_way {
@@ -43,6 +45,8 @@ enum pcapng_type {
 	PCAPNG_STATISTICS = 5,
 	PCAPNG_PACKET = 6,
 	PCAPNG_SECTION = 0x0a0d0d0a,
+	/* The highest bit: of no meaning to others, who step over it (3.1, local use). */
+	PCAPNG_PADDING = 0x80000000 | 0x77656972,
 };
 
 /* Write a record at @p to, which has room for PCAPNG_RECORD_MAX bytes; its length. */
@@ -50,6 +54,11 @@ size_t pcapng_section(uint8_t *to);
 size_t pcapng_interface(uint8_t *to, const struct pcapng_interface *interface);
 size_t pcapng_statistics(uint8_t *to, uint32_t interface,
 			 const struct pcapng_statistics *statistics);
+
+/** Bytes of padding that bring @p len, of whole records, to a multiple of @p align. */
+uint32_t pcapng_padding_len(uint64_t len, uint32_t align);
+/** Padding of so many bytes: none, or PCAPNG_PADDING_MIN and more. */
+void pcapng_padding(uint8_t *to, uint32_t len);
 
 /** Length of a record that was written. */
 uint32_t pcapng_length(const uint8_t *record);

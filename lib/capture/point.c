@@ -97,7 +97,7 @@ tee_create(struct capture *capture, struct weir_capture_point *point)
 	tee->filter = capture->filter;
 	tee->sides = capture->keys.sides;
 	/* A record fits in a block, whatever comes. */
-	tee->snaplen = RTE_MIN(capture->keys.snaplen, CAPTURE_BLOCK_BYTES - pcapng_packet_len(0));
+	tee->snaplen = RTE_MIN(capture->keys.snaplen, CAPTURE_BLOCK_ROOM - pcapng_packet_len(0));
 	TAILQ_INSERT_TAIL(&capture->tees, tee, of_capture);
 	return tee;
 }

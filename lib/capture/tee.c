@@ -59,7 +59,7 @@ tee_stage(struct weir_capture_tee *tee, enum weir_capture_side side, uint64_t no
 		captured += 4; /* the record has it */
 	captured = RTE_MIN(captured, tee->snaplen);
 	len = pcapng_packet_len(captured);
-	if (unlikely(block == NULL || len > CAPTURE_BLOCK_BYTES - tee->tail)) {
+	if (unlikely(block == NULL || len > CAPTURE_BLOCK_ROOM - tee->tail)) {
 		block = tee_turn(tee, now_ns);
 		if (block == NULL)
 			return TEE_MISSED;

@@ -30,6 +30,7 @@ struct pcapng_file {
 	uint64_t n_frames;
 	struct pcapng_frame *frames;
 	uint32_t n_statistics;
+	uint32_t n_paddings;
 	/* Sums over the statistics. */
 	uint64_t received, dropped, accepted;
 };
