@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Mode uring: reads and writes of a file from registered buffers, by a ring that makes
- * its own system calls and by one with a kernel thread, beside pread and pwrite of plain
- * memory. The file is short and stays in the page cache: what is measured is the way
- * there. Give it one lcore (-l 0): the kernel thread then runs on another.
+ * its own system calls and by one with a kernel thread, beside the same with buffers that
+ * are not registered (plain), and beside pread and pwrite. The file is short and stays in
+ * the page cache: what is measured is the way there. Give it one lcore (-l 0): the kernel
+ * thread then runs on another.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,14 +29,16 @@
 #define BYTES_MAX 65536
 #define BATCH_MAX 32
 
-enum contender { RING, KERNEL_THREAD, CALLS, N_CONTENDERS };
+enum contender { FIXED, PLAIN, THREAD_FIXED, THREAD_PLAIN, CALLS, N_CONTENDERS };
 
-static const char *const contender_names[N_CONTENDERS] = {"io_uring", "kernel thread", "calls"};
+static const char *const contender_names[N_CONTENDERS] = {"fixed", "plain", "thread fixed",
+							  "thread plain", "calls"};
 
 struct end {
 	enum contender contender;
 	int file;
-	struct weir_uring *ring; /* NULL: of CALLS, or io_uring is refused */
+	const struct weir_uring *with; /* whose kernel thread is ours, too; or NULL */
+	struct weir_uring *ring;       /* NULL: of CALLS, or io_uring is refused */
 	struct weir_uring_pool *pool;
 	uint8_t *memory; /* of CALLS */
 };
@@ -52,6 +55,7 @@ static const struct shape shapes[] = {
 	{"write 512 bytes, 32 a flush", true, 512, 32},
 	{"write 64 KB, 8 a flush", true, 65536, 8},
 	{"read 512 bytes, 1 a flush", false, 512, 1},
+	{"read 512 bytes, 8 a flush", false, 512, 8},
 	{"read 512 bytes, 32 a flush", false, 512, 32},
 	{"read 64 KB, 8 a flush", false, 65536, 8},
 };
@@ -81,7 +85,8 @@ ring_make(void *arg)
 	end->ring = weir_uring_create(&(struct weir_uring_conf){
 		.owner = "uring",
 		.entries = ENTRIES,
-		.sqpoll_idle_ms = end->contender == KERNEL_THREAD ? 50 : 0,
+		.sqpoll_idle_ms = end->contender >= THREAD_FIXED ? 50 : 0,
+		.sqpoll_with = end->with,
 	});
 	if (end->ring == NULL)
 		fprintf(stderr, "weir-bench: %s\n", weir_error_text());
@@ -89,13 +94,17 @@ ring_make(void *arg)
 }
 
 static int
-end_open(struct end *end, enum contender contender, int file)
+end_open(struct end *end, enum contender contender, int file, const struct weir_uring *with)
 {
 	const struct weir_uring_pool_conf conf = {
-		.buffer_bytes = BYTES_MAX, .n_buffers = ENTRIES, .numa_node = SOCKET_ID_ANY};
+		.buffer_bytes = BYTES_MAX,
+		.n_buffers = ENTRIES,
+		.numa_node = SOCKET_ID_ANY,
+		.unregistered = contender == PLAIN || contender == THREAD_PLAIN,
+	};
 	pthread_t control;
 
-	*end = (struct end){.contender = contender, .file = file};
+	*end = (struct end){.contender = contender, .file = file, .with = with};
 	if (contender == CALLS) {
 		end->memory = calloc(1, BYTES_MAX);
 		return end->memory != NULL ? 0 : weir_error(ENOMEM, "uring: no memory");
@@ -256,7 +265,10 @@ uring_run(const struct bench_options *options)
 	if (file < 0)
 		return file;
 	for (; n < N_CONTENDERS && rc == 0; n++)
-		rc = end_open(&ends[n], n, file);
+		/* One kernel thread: it looks for work for a while, and would be in the other's
+		 * way. */
+		rc = end_open(&ends[n], n, file,
+			      n == THREAD_PLAIN ? ends[THREAD_FIXED].ring : NULL);
 	for (i = 0; i < RTE_DIM(shapes) && rc == 0; i++)
 		shape_measure(options, ends, &shapes[i], rate[i], cost[i]);
 	if (rc == 0) {

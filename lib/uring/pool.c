@@ -121,14 +121,15 @@ memory_make(struct weir_uring_pool *pool, const struct weir_uring_pool_conf *con
 }
 
 static int
-memory_register(struct weir_uring_pool *pool)
+memory_register(struct weir_uring_pool *pool, bool unregistered)
 {
+	int region = REGION_NONE;
 	uint16_t i;
-	int region;
 
 	if (pool->ring->plain)
 		return 0;
-	region = ring_region_add(pool->ring, pool->memory, pool->bytes);
+	if (!unregistered)
+		region = ring_region_add(pool->ring, pool->memory, pool->bytes);
 	if (region < 0)
 		return ring_turn_plain(pool->ring, region) ? 0 : region;
 	for (i = 0; i < pool->n_buffers; i++)
@@ -157,7 +158,7 @@ weir_uring_pool_create(struct weir_uring *ring, const struct weir_uring_pool_con
 	if (rc == 0)
 		rc = ring_pool_add(ring, pool);
 	if (rc == 0) {
-		rc = memory_register(pool);
+		rc = memory_register(pool, conf->unregistered);
 		if (rc == 0)
 			return pool;
 		ring_pool_remove(ring, pool);

@@ -44,15 +44,19 @@ kernel_submit(struct weir_uring *ring, const struct slot *slot, uint8_t *data, u
 	struct io_uring_sqe *sqe = ring_submission(ring);
 	uint64_t offset =
 		slot->offset == WEIR_URING_STREAM ? slot->offset : slot->offset + slot->done;
+	uint32_t len = slot->len - slot->done;
 
 	if (sqe == NULL)
 		return false;
-	if (slot->is_write)
-		io_uring_prep_write_fixed(sqe, slot->fd, data + slot->done, slot->len - slot->done,
-					  offset, slot->region);
+	data += slot->done;
+	if (slot->region == REGION_NONE && slot->is_write)
+		io_uring_prep_write(sqe, slot->fd, data, len, offset);
+	else if (slot->region == REGION_NONE)
+		io_uring_prep_read(sqe, slot->fd, data, len, offset);
+	else if (slot->is_write)
+		io_uring_prep_write_fixed(sqe, slot->fd, data, len, offset, slot->region);
 	else
-		io_uring_prep_read_fixed(sqe, slot->fd, data + slot->done, slot->len - slot->done,
-					 offset, slot->region);
+		io_uring_prep_read_fixed(sqe, slot->fd, data, len, offset, slot->region);
 	sqe->rw_flags = ring->rw_flags;
 	sqe->user_data = user_data;
 	return true;

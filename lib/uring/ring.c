@@ -269,7 +269,7 @@ ring_region_remove(struct weir_uring *ring, uint16_t region)
 	struct iovec none = {NULL, 0};
 	__u64 tag = 0;
 
-	if (ring->plain)
+	if (ring->plain || region == REGION_NONE)
 		return;
 	io_uring_register_buffers_update_tag(&ring->io, region, &none, &tag, 1);
 	ring->region_used[region] = false;

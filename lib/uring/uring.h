@@ -29,6 +29,8 @@ WEIR_LOG_DECLARE(uring);
 #define POOLS_MAX 32
 /** Pieces of memory registered with one ring: a pool of frames may take several. */
 #define REGIONS_MAX 256
+/** The region of a buffer that is not registered. */
+#define REGION_NONE UINT16_MAX
 /** What the kernel registers in one piece, io_buffer_validate(). */
 #define REGION_BYTES_MAX (1u << 30)
 

@@ -202,6 +202,11 @@ struct weir_uring_pool_conf {
 	 * who has paid for it, and outlives the pool. NULL: memory of the pool's own.
 	 */
 	void *memory;
+	/**
+	 * Do not register them: the kernel looks up and pins each at each request. Nothing is
+	 * locked. For the comparison.
+	 */
+	bool unregistered;
 };
 
 /**

@@ -392,6 +392,35 @@ memory_of_the_caller_is_written_from_and_stays_his(void **state)
 }
 
 static void
+buffers_that_are_not_registered_serve_as_well(void **state)
+{
+	const struct weir_uring_pool_conf conf = {.buffer_bytes = 1000,
+						  .n_buffers = 4,
+						  .numa_node = SOCKET_ID_ANY,
+						  .unregistered = true};
+	struct uring_env *env = *state;
+	struct weir_uring_pool *pool = weir_uring_pool_create(env->ring, &conf);
+	uint16_t from, to;
+	void *data;
+
+	assert_non_null(pool);
+	assert_int_equal(weir_uring_acquire(pool, &from, &data), 0);
+	memset(data, 'u', 1000);
+	assert_true(weir_uring_submit_write_fixed(pool, env->file, from, 500, 1000) >= 0);
+	assert_int_equal(uring_env_wait(env).result, 1000);
+	assert_int_equal(weir_uring_acquire(pool, &to, NULL), 0);
+	assert_true(weir_uring_submit_read_fixed(pool, env->file, to, 600, 900) >= 0);
+	assert_int_equal(uring_env_wait(env).result, 900);
+	assert_memory_equal(weir_uring_get(pool, to), data, 900);
+	/* Beside one that is. */
+	assert_int_equal(weir_uring_acquire(env->pool, &to, NULL), 0);
+	assert_true(weir_uring_submit_read_fixed(env->pool, env->file, to, 600, 900) >= 0);
+	assert_int_equal(uring_env_wait(env).result, 900);
+	assert_int_equal(weir_uring_pool_free(pool), 0);
+	assert_int_equal(*(const char *)weir_uring_get(env->pool, to), 'u');
+}
+
+static void
 helpers_are_kept_on_the_cores_of_the_caller(void **state)
 {
 	struct uring_env *env = *state;
@@ -719,6 +748,7 @@ main(void)
 		CLAIM(counters_add_up),
 		CLAIM(memory_comes_from_the_budget),
 		CLAIM(memory_of_the_caller_is_written_from_and_stays_his),
+		CLAIM(buffers_that_are_not_registered_serve_as_well),
 		CLAIM(helpers_are_kept_on_the_cores_of_the_caller),
 		CLAIM(wrong_words_are_refused),
 		CLAIM(an_unknown_file_is_named),
