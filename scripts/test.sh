@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# scripts/test.sh all|slow|sanitize|fuzz: build and run, go on after a failure, and say in
+# scripts/test.sh all|slow|without-uring|sanitize|fuzz: build and run, go on after a failure, and say in
 # the last line `N passed, N failed, N skipped`. A build that fails counts as one failure.
 # Exit code 0 only with nothing failed.
 set -uo pipefail
@@ -98,6 +98,13 @@ sanitize()
 		--num-processes $((jobs + 2))
 }
 
+# As in a container that forbids io_uring: its threads and children inherit the filter.
+without_uring()
+{
+	run build without-uring 2400 --wrapper "$PWD/build/tests/unit/without_uring" \
+		--suite unit --suite integration --num-processes $((jobs + 1))
+}
+
 case ${1:-all} in
 all)
 	plain=yes
@@ -109,9 +116,15 @@ all)
 	[ $plain = no ] || run build integration 1200 --suite integration --num-processes $((jobs + 1))
 	;;
 slow)
-	build build && run build slow 5400 --suite slow
+	if build build; then
+		run build slow 5400 --suite slow
+		without_uring
+	fi
 	build_address && run build-address slow 1800 pool_stress_slow
 	build_thread && run build-thread slow 1800 pool_stress_slow
+	;;
+without-uring)
+	build build && without_uring
 	;;
 sanitize)
 	beside build-address build_address
@@ -121,7 +134,7 @@ fuzz)
 	CC=clang build build-fuzz -Dfuzz=true && run build-fuzz fuzz 3600 --suite fuzz
 	;;
 *)
-	echo "test: '$1': one of all, slow, sanitize, fuzz is needed" >&2
+	echo "test: '$1': one of all, slow, without-uring, sanitize, fuzz is needed" >&2
 	exit 2
 	;;
 esac
