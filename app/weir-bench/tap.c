@@ -4,6 +4,8 @@
  * a tap and net_af_packet on a veth, all in a network namespace of its own. The main
  * lcore is the poll lcore, which writes frames, or reads those that wait in the
  * interface's queue: filled before each measurement, so that no generator is measured.
+ * What the host's TCP sends is filled in as 64 KB to be cut: the kernel cuts it for who
+ * takes no segmentation (net_tap), and counted are frames either way.
  *
  * Give it one lcore (-l 0): the host thread and the kernel thread then run on the others.
  */
@@ -20,6 +22,8 @@
 
 #include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/tcp.h>
 #include <netpacket/packet.h>
 
 #include <rte_cycles.h>
@@ -42,8 +46,15 @@
 /** Of them read before the clock starts: more than any contender has read ahead. */
 #define AHEAD 1024
 #define PACKET_QDISC_BYPASS_OPTION 20
+#define PACKET_VNET_HDR_OPTION 15
+/** A packet that TCP leaves to be cut: its headers, and so many frames' payload. */
+#define UNCUT_HEADERS (14 + 20 + 20)
+#define UNCUT_MSS 1460
+#define UNCUT_FRAMES 44
+#define UNCUT_BYTES (UNCUT_HEADERS + UNCUT_FRAMES * UNCUT_MSS)
 
 enum contender { INLINE, THREAD, SQPOLL, NET_TAP, ON_PACKET, N_CONTENDERS };
+#define N_MODES NET_TAP
 
 static const char *const contender_names[N_CONTENDERS] = {"inline", "thread", "sqpoll", "net_tap",
 							  "af_packet"};
@@ -53,6 +64,7 @@ struct end {
 	enum contender contender;
 	const char *iface; /* the host's side of it */
 	int host;	   /* a packet socket there, or -1 */
+	int host_uncut;	   /* one that takes what is to be cut */
 	bool missing;
 
 	/* A tap endpoint of ours. */
@@ -62,6 +74,8 @@ struct end {
 	struct weir_target target;
 	struct weir_queue *queue;
 	uint8_t *memory; /* IDS buffers */
+	size_t buffer_bytes;
+	uint64_t n_frames; /* read, what is uncut counted as what it is cut to */
 
 	/* A port of DPDK's. */
 	uint16_t port;
@@ -75,19 +89,21 @@ static uint8_t frame[FRAME_MAX] = {0x02, 0, 0, 0, 0, 1, 0x02, 0, 0, 0, 0, 2, 0x8
 static uint8_t *
 guest_buffer(struct weir_access *access, uint16_t id)
 {
-	return container_of(access, struct end, access)->memory + (size_t)id * FRAME_MAX;
+	struct end *end = container_of(access, struct end, access);
+
+	return end->memory + id * end->buffer_bytes;
 }
 
 static uint32_t
 guest_capacity(struct weir_access *access, uint16_t id)
 {
-	return FRAME_MAX;
+	return container_of(access, struct end, access)->buffer_bytes;
 }
 
 static unsigned int
 guest_addresses(struct weir_access *access, uint16_t id, struct iovec *iov, unsigned int n)
 {
-	iov[0] = (struct iovec){guest_buffer(access, id), FRAME_MAX};
+	iov[0] = (struct iovec){guest_buffer(access, id), guest_capacity(access, id)};
 	return 1;
 }
 
@@ -95,7 +111,7 @@ static int
 guest_write_data(struct weir_access *access, uint16_t id, uint32_t offset, const void *data,
 		 uint32_t len)
 {
-	if (offset + len > FRAME_MAX)
+	if (offset + len > guest_capacity(access, id))
 		return -EMSGSIZE;
 	memcpy(guest_buffer(access, id) + offset, data, len);
 	return 0;
@@ -104,13 +120,19 @@ guest_write_data(struct weir_access *access, uint16_t id, uint32_t offset, const
 static void
 guest_write_header(struct weir_access *access, uint16_t id, const struct weir_rx_meta *meta)
 {
+	struct end *end = container_of(access, struct end, access);
+
+	end->n_frames += meta->offload.gso_size == 0
+				 ? 1
+				 : (meta->len - UNCUT_HEADERS) / meta->offload.gso_size;
 }
 
 static int
 guest_write_packet(struct weir_access *access, uint16_t id, const struct weir_rx_meta *meta,
 		   const void *data)
 {
-	memcpy(guest_buffer(access, id), data, RTE_MIN(meta->len, (uint32_t)FRAME_MAX));
+	memcpy(guest_buffer(access, id), data, RTE_MIN(meta->len, guest_capacity(access, id)));
+	guest_write_header(access, id, meta);
 	return 0;
 }
 
@@ -142,18 +164,19 @@ queues_get(void *arg)
 }
 
 static int
-weir_end_open(struct end *end)
+weir_end_open(struct end *end, bool uncut)
 {
 	uint16_t ids[IDS], i;
 	char keys[96];
 	pthread_t control;
 
-	snprintf(keys, sizeof(keys), "name=%s,type=tap,iface=%s,io=%s",
-		 contender_names[end->contender], end->iface, contender_names[end->contender]);
+	snprintf(keys, sizeof(keys), "name=%s,type=tap,iface=%s,io=%s", end->iface, end->iface,
+		 contender_names[end->contender]);
+	end->buffer_bytes = uncut ? WEIR_FRAME_LEN_MAX : FRAME_MAX;
 	end->endpoint = weir_endpoint_create(keys);
 	if (end->endpoint == NULL)
 		return -EIO;
-	end->memory = calloc(IDS, FRAME_MAX);
+	end->memory = calloc(IDS, end->buffer_bytes);
 	end->access.ops = &guest_ops;
 	end->target.run = guest_run;
 	end->client = (struct weir_endpoint_client){
@@ -161,6 +184,7 @@ weir_end_open(struct end *end)
 		.n_queues = 1,
 		.mtu = 1500,
 		.numa_node = SOCKET_ID_ANY,
+		.rx_offloads = uncut ? WEIR_OFFLOAD_CAP_CSUM | WEIR_OFFLOAD_CAP_TSO4 : 0,
 		.access = {&end->access},
 		.target = {&end->target},
 	};
@@ -218,7 +242,7 @@ host_open(struct end *end)
 	struct sockaddr_ll addr = {.sll_family = AF_PACKET, .sll_protocol = 0};
 	const int on = 1;
 
-	end->host = -1;
+	end->host = end->host_uncut = -1;
 	if (end->missing || end->contender == ON_PACKET)
 		return;
 	snprintf(request.ifr_name, IFNAMSIZ, "%s", end->iface);
@@ -227,16 +251,25 @@ host_open(struct end *end)
 	ioctl(end->host, SIOCSIFTXQLEN, &request);
 	setsockopt(end->host, SOL_PACKET, PACKET_QDISC_BYPASS_OPTION, &on, sizeof(on));
 	bind(end->host, (struct sockaddr *)&addr, sizeof(addr));
+	/* Not past the queueing discipline, where a packet that is cut would be dropped. */
+	end->host_uncut = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	setsockopt(end->host_uncut, SOL_PACKET, PACKET_VNET_HDR_OPTION, &on, sizeof(on));
+	bind(end->host_uncut, (struct sockaddr *)&addr, sizeof(addr));
 }
 
 static int
-end_open(struct end *end, enum contender contender)
+end_open(struct end *end, enum contender contender, bool uncut)
 {
-	static const char *const ifaces[N_CONTENDERS] = {"bench0", "bench1", "bench2", "bench3",
-							 "bench4"};
+	static const char *const ifaces[2][N_CONTENDERS] = {
+		{"bench0", "bench1", "bench2", "bench3", "bench4"},
+		{"bench6", "bench7", "bench8"},
+	};
 	int rc;
 
-	*end = (struct end){.contender = contender, .iface = ifaces[contender], .host = -1};
+	*end = (struct end){.contender = contender,
+			    .iface = ifaces[uncut][contender],
+			    .host = -1,
+			    .host_uncut = -1};
 	switch (contender) {
 	case NET_TAP:
 		rc = port_open(end, "net_tap9", "iface=bench3");
@@ -247,7 +280,7 @@ end_open(struct end *end, enum contender contender)
 		rc = end->missing ? 0 : port_open(end, "net_af_packet9", "iface=bench4");
 		break;
 	default:
-		rc = weir_end_open(end);
+		rc = weir_end_open(end, uncut);
 	}
 	if (rc == 0)
 		host_open(end);
@@ -257,8 +290,10 @@ end_open(struct end *end, enum contender contender)
 static void
 end_close(struct end *end)
 {
-	if (end->host >= 0)
+	if (end->host >= 0) {
 		close(end->host);
+		close(end->host_uncut);
+	}
 	if (end->queue != NULL)
 		weir_endpoint_stop(end->endpoint, &end->client, &end->queue);
 	weir_endpoint_free(end->endpoint);
@@ -300,13 +335,13 @@ port_read(struct end *end)
 static __rte_always_inline uint16_t
 weir_read(struct end *end)
 {
+	uint64_t before = end->n_frames;
 	uint16_t ids[BURST];
 	int n = end->queue->ops->rx_poll(end->queue, &end->access, ids, BURST);
 
-	if (n <= 0)
-		return 0;
-	end->queue->ops->rx_avail(end->queue, &end->access, ids, n);
-	return n;
+	if (n > 0)
+		end->queue->ops->rx_avail(end->queue, &end->access, ids, n);
+	return end->n_frames - before;
 }
 
 static __rte_always_inline uint16_t
@@ -318,6 +353,13 @@ weir_write(struct end *end, const struct weir_tx_segment *segments)
 	weir_read(end);
 	return n;
 }
+
+struct shape {
+	const char *what;
+	uint32_t len;
+	bool reads;
+	bool uncut;
+};
 
 struct figures {
 	double mpps, ns;
@@ -378,8 +420,39 @@ queue_fill(struct end *end, uint32_t len)
 	return n;
 }
 
+/** Likewise, with what TCP leaves to be cut; how many frames that is. */
+static uint32_t
+queue_fill_uncut(struct end *end)
+{
+	static uint8_t payload[UNCUT_FRAMES * UNCUT_MSS];
+	uint8_t ether[] = {0x02, 0, 0, 0, 0, 1, 0x02, 0, 0, 0, 0, 2, 0x08, 0x00};
+	struct iphdr ip = {.version = 4,
+			   .ihl = 5,
+			   .tot_len = htons(UNCUT_BYTES - sizeof(ether)),
+			   .ttl = 64,
+			   .protocol = IPPROTO_TCP};
+	struct tcphdr tcp = {.doff = 5, .ack = 1};
+	struct weir_offload offload = {.flags = WEIR_OFFLOAD_NEEDS_CSUM,
+				       .gso_type = WEIR_GSO_TCPV4,
+				       .hdr_len = UNCUT_HEADERS,
+				       .gso_size = UNCUT_MSS,
+				       .csum_start = sizeof(ether) + sizeof(ip),
+				       .csum_offset = offsetof(struct tcphdr, check)};
+	struct iovec iov[] = {{&offload, WEIR_OFFLOAD_VNET_SIZE},
+			      {ether, sizeof(ether)},
+			      {&ip, sizeof(ip)},
+			      {&tcp, sizeof(tcp)},
+			      {payload, sizeof(payload)}};
+	struct msghdr message = {.msg_iov = iov, .msg_iovlen = RTE_DIM(iov)};
+	uint32_t n = 0;
+
+	while (n < WAITING && sendmsg(end->host_uncut, &message, MSG_DONTWAIT) > 0)
+		n += UNCUT_FRAMES;
+	return n;
+}
+
 static struct figures
-read_measure(struct end *end, uint32_t len)
+read_measure(struct end *end, const struct shape *shape)
 {
 	const uint64_t patience = rte_get_tsc_hz() / 10;
 	uint64_t start = 0, last, now, before, busy = 0, n = 0, total;
@@ -387,7 +460,7 @@ read_measure(struct end *end, uint32_t len)
 
 	if (end->host < 0)
 		return (struct figures){NAN, NAN};
-	total = queue_fill(end, len);
+	total = shape->uncut ? queue_fill_uncut(end) : queue_fill(end, shape->len);
 	last = now = rte_rdtsc();
 	while (n < total && now - last < patience) {
 		before = rte_rdtsc();
@@ -443,17 +516,12 @@ static const struct bench_table beside_packet = {
 	.n_contenders = RTE_DIM(packet_peer),
 };
 
-struct shape {
-	const char *what;
-	uint32_t len;
-	bool reads;
-};
-
 static const struct shape shapes[] = {
-	{"write 64 bytes", 64, false},
-	{"write 1514 bytes", 1514, false},
-	{"read 64 bytes", 64, true},
-	{"read 1514 bytes", 1514, true},
+	{"write 64 bytes", 64, false, false},
+	{"write 1514 bytes", 1514, false, false},
+	{"read 64 bytes", 64, true, false},
+	{"read 1514 bytes", 1514, true, false},
+	{"read 64 KB of TCP, as frames", UNCUT_BYTES, true, true},
 };
 
 struct results {
@@ -461,8 +529,8 @@ struct results {
 };
 
 static void
-shape_measure(const struct bench_options *options, struct end *ends, size_t shape,
-	      struct results *results)
+shape_measure(const struct bench_options *options, struct end *ends, struct end *uncut,
+	      size_t shape, struct results *results)
 {
 	double mpps[N_CONTENDERS][100], ns[N_CONTENDERS][100];
 	uint32_t round, n[N_CONTENDERS] = {0};
@@ -470,11 +538,13 @@ shape_measure(const struct bench_options *options, struct end *ends, size_t shap
 
 	for (round = 0; bench_round(options, shapes[shape].what, round); round++) {
 		for (contender = 0; contender < N_CONTENDERS; contender++) {
-			struct end *end = &ends[contender];
+			struct end *end = shapes[shape].uncut && contender < N_MODES
+						  ? &uncut[contender]
+						  : &ends[contender];
 			struct figures figures = {NAN, NAN};
 
 			if (!end->missing && shapes[shape].reads)
-				figures = read_measure(end, shapes[shape].len);
+				figures = read_measure(end, &shapes[shape]);
 			else if (!end->missing)
 				figures = write_measure(end, options, shapes[shape].len);
 			/* On a loaded machine a thread may not have run at all. */
@@ -525,9 +595,9 @@ results_print(const struct bench_options *options, const struct results *results
 static int
 tap_run(const struct bench_options *options)
 {
-	struct end ends[N_CONTENDERS];
+	struct end ends[N_CONTENDERS], uncut[N_MODES];
 	struct results results;
-	unsigned int n = 0;
+	unsigned int n = 0, n_uncut = 0;
 	size_t i;
 	int rc = 0;
 
@@ -536,11 +606,15 @@ tap_run(const struct bench_options *options)
 				  "tap: no network namespace to measure in (%s): run as root",
 				  strerror(errno));
 	for (; n < N_CONTENDERS && rc == 0; n++)
-		rc = end_open(&ends[n], n);
+		rc = end_open(&ends[n], n, false);
+	for (; n_uncut < N_MODES && rc == 0; n_uncut++)
+		rc = end_open(&uncut[n_uncut], n_uncut, true);
 	for (i = 0; i < RTE_DIM(shapes) && rc == 0; i++)
-		shape_measure(options, ends, i, &results);
+		shape_measure(options, ends, uncut, i, &results);
 	if (rc == 0)
 		results_print(options, &results);
+	while (n_uncut > 0)
+		end_close(&uncut[--n_uncut]);
 	while (n > 0)
 		end_close(&ends[--n]);
 	return rc;
