@@ -6,11 +6,14 @@
  * Copying a frame. Half of all frames are small: those are done in place with a
  * few overlapping loads, all before the first store, without a loop or a call.
  *
- * The rest goes in lines of four 16-byte pieces to an aligned destination: a frame
- * begins 12 bytes into its buffer, and what matters is stores that lie across lines.
- * Measured with weir-bench vring at 1518 bytes on Sapphire Rapids, that takes 90
- * cycles, the C library's memcpy 99, the same with 32-byte pieces (AVX2) 99 and with
- * 64-byte ones (AVX-512) 98: wider registers do not pay, so there are none.
+ * The rest goes in whole lines to an aligned destination: a frame begins 12 bytes
+ * into its buffer, and what costs is stores that lie across lines. Where the
+ * processor has AVX-512 (see copy.c) eight lines are loaded before the first is
+ * stored: so many misses of the second cache are waited for at once. Frames of 1518
+ * bytes from guest to guest, cycles each, medians of 4 slices on a Zen 4: 203 with
+ * eight lines, 211 with four or one, 223 by the C library's memcpy, 242 with the 16-byte
+ * pieces that any x86 has, 250 to 261 with 32-byte ones (AVX2), 287 by `rep movsb`.
+ * Frames that lie in the first cache (weir-bench vring) do not show it.
  */
 
 #include <stdint.h>
@@ -35,34 +38,19 @@ copy_store(uint8_t *dst, copy_16 v)
 	memcpy(dst, &v, sizeof(v));
 }
 
-/** Up to here the lines below; then the C library, which moves whole pages best. */
+/** Longer ones the C library copies by lines as well, and pages best. */
 #define COPY_LINES_MAX 4096
 
-/* More than 128 bytes. */
-static inline void
-copy_lines(uint8_t *dst, const uint8_t *src, uint32_t len)
-{
-	const uint32_t skip = 16 - ((uintptr_t)dst & 15);
-	const uint8_t *src_last = src + len - 64;
-	uint8_t *last = dst + len - 64;
-	copy_16 e = copy_load(src_last), f = copy_load(src_last + 16);
-	copy_16 g = copy_load(src_last + 32), h = copy_load(src_last + 48);
+typedef void copy_lines_fn(uint8_t *dst, const uint8_t *src, uint32_t len);
 
-	copy_store(dst, copy_load(src));
-	for (dst += skip, src += skip; dst < last; dst += 64, src += 64) {
-		copy_16 a = copy_load(src), b = copy_load(src + 16);
-		copy_16 c = copy_load(src + 32), d = copy_load(src + 48);
+/** More than 128 bytes, in 16-byte pieces. */
+copy_lines_fn copy_lines_plain;
 
-		copy_store(dst, a);
-		copy_store(dst + 16, b);
-		copy_store(dst + 32, c);
-		copy_store(dst + 48, d);
-	}
-	copy_store(last, e);
-	copy_store(last + 16, f);
-	copy_store(last + 32, g);
-	copy_store(last + 48, h);
-}
+/** The same by whole lines; NULL where the processor has none of AVX-512. */
+copy_lines_fn *copy_lines_wide(void);
+
+/** The better of them; set before main(). */
+extern copy_lines_fn *copy_lines;
 
 /** Copy @p len bytes between buffers that do not overlap. */
 static __rte_always_inline void

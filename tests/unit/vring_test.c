@@ -6,6 +6,7 @@
 #include <rte_common.h>
 #include <rte_errno.h>
 
+#include "../../lib/vring/copy.h"
 #include "harness.h"
 #include "vring_guest.h"
 #include "weir_error.h"
@@ -689,10 +690,49 @@ armed_ring_asks_for_a_kick_and_looks_again(void **state)
 		}
 }
 
+/* Every length that a loop of lines, pieces and their ends meets, wherever both sides lie. */
+static void
+copy_is_of_every_byte_and_no_other(copy_lines_fn *copy)
+{
+	enum { ROOM = 64, LEN_MAX = 1100 };
+	uint8_t src[LEN_MAX + ROOM], dst[LEN_MAX + 3 * ROOM], right[sizeof(dst)];
+	uint32_t len, to, i;
+
+	for (i = 0; i < sizeof(src); i++)
+		src[i] = i * 7 + (i >> 8);
+	for (len = 129; len <= LEN_MAX; len++)
+		for (to = 0; to < ROOM; to++) {
+			uint32_t from = (len + to) % ROOM;
+
+			memset(dst, 0xa5, sizeof(dst));
+			memset(right, 0xa5, sizeof(right));
+			memcpy(right + ROOM + to, src + from, len);
+			copy(dst + ROOM + to, src + from, len);
+			assert_memory_equal(dst, right, sizeof(dst));
+		}
+}
+
+static void
+plain_registers_copy_every_byte_and_no_other(void **state)
+{
+	copy_is_of_every_byte_and_no_other(copy_lines_plain);
+}
+
+static void
+widest_registers_copy_every_byte_and_no_other(void **state)
+{
+	/* Without wide ones the plain ones are the widest. */
+	assert_ptr_equal(copy_lines,
+			 copy_lines_wide() != NULL ? copy_lines_wide() : copy_lines_plain);
+	copy_is_of_every_byte_and_no_other(copy_lines);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(plain_registers_copy_every_byte_and_no_other),
+		cmocka_unit_test(widest_registers_copy_every_byte_and_no_other),
 		cmocka_unit_test(memory_table_is_sorted_and_found),
 		cmocka_unit_test(memory_table_that_cannot_be_is_refused),
 		cmocka_unit_test(ring_that_cannot_be_is_refused),
