@@ -87,6 +87,20 @@ poller_answer(struct weir_poller *poller)
 	atomic_store_explicit(&poller->asked, false, memory_order_release);
 }
 
+/** Look at pair @p i unless it is not its turn; frames moved. */
+static __rte_always_inline unsigned int
+poller_look(struct weir_poller *poller, unsigned int i)
+{
+	uint8_t quiet = poller->quiet[i];
+	unsigned int moved;
+
+	if (!poller_looks_at(poller->n_pairs, i, poller->loop, quiet))
+		return 0;
+	moved = weir_pair_poll(poller->pairs[i]);
+	poller->quiet[i] = moved > 0 ? 0 : RTE_MIN(quiet + 1, POLLER_QUIET_LOOKS);
+	return moved;
+}
+
 /** Likewise, and see what each pair costs that has something to do. */
 static unsigned int
 poller_poll_timed(struct weir_poller *poller)
@@ -96,7 +110,7 @@ poller_poll_timed(struct weir_poller *poller)
 
 	poller->until_sample = POLLER_SAMPLE;
 	for (i = 0; i < poller->n_pairs; i++) {
-		moved_here = weir_pair_poll(poller->pairs[i]);
+		moved_here = poller_look(poller, i);
 		now = rte_rdtsc();
 		if (moved_here > 0)
 			poller->loads[i].cycles += (now - then) * POLLER_SAMPLE;
@@ -106,14 +120,26 @@ poller_poll_timed(struct weir_poller *poller)
 	return moved;
 }
 
-/** Every pair in turn; frames moved. */
-unsigned int
+/** Every pair whose turn it is; frames moved. */
+static unsigned int
 poller_poll(struct weir_poller *poller)
 {
 	unsigned int i, moved = 0;
 
+	poller->loop++;
 	if (unlikely(--poller->until_sample == 0))
 		return poller_poll_timed(poller);
+
+	for (i = 0; i < poller->n_pairs; i++)
+		moved += poller_look(poller, i);
+	return moved;
+}
+
+/** Every pair there is; frames moved. */
+unsigned int
+poller_poll_all(struct weir_poller *poller)
+{
+	unsigned int i, moved = 0;
 
 	for (i = 0; i < poller->n_pairs; i++)
 		moved += weir_pair_poll(poller->pairs[i]);
@@ -209,6 +235,7 @@ change_attach(void *arg)
 	struct weir_poller *poller = change->poller;
 
 	poller->loads[poller->n_pairs] = (struct poller_load){.attached = rte_rdtsc()};
+	poller->quiet[poller->n_pairs] = 0;
 	__atomic_store_n(&poller->pairs[poller->n_pairs], change->pair, __ATOMIC_RELAXED);
 	/* Release: nobody looks at a pair that is not there. Partner: poller_free(). */
 	__atomic_store_n(&poller->n_pairs, poller->n_pairs + 1, __ATOMIC_RELEASE);
@@ -226,6 +253,7 @@ change_detach(void *arg)
 			__atomic_store_n(&poller->pairs[i], poller->pairs[n - 1], __ATOMIC_RELAXED);
 			__atomic_store_n(&poller->n_pairs, n - 1, __ATOMIC_RELAXED);
 			poller->loads[i] = poller->loads[n - 1];
+			poller->quiet[i] = poller->quiet[n - 1];
 			return;
 		}
 	}

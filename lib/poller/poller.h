@@ -48,6 +48,22 @@ struct poller_load {
 /** A clock costs as much as an empty poll: a prime, so that no beat of traffic hides. */
 #define POLLER_SAMPLE 17
 
+/*
+ * An empty look at a pair is some 43 cycles, which the busy pairs of its lcore pay for: where
+ * there are many, one that had nothing for a while is looked at in one loop of some only.
+ */
+#define POLLER_MANY 16	      /* pairs */
+#define POLLER_QUIET_LOOKS 64 /* without a frame: a burst's pause is not a while */
+#define POLLER_QUIET_LOOPS 8  /* a power of two */
+
+/** Whether pair @p i of @p n_pairs is looked at in loop @p loop after @p quiet empty looks. */
+static inline bool
+poller_looks_at(unsigned int n_pairs, unsigned int i, unsigned int loop, unsigned int quiet)
+{
+	return quiet < POLLER_QUIET_LOOKS || ((i ^ loop) & (POLLER_QUIET_LOOPS - 1)) == 0 ||
+	       n_pairs < POLLER_MANY;
+}
+
 struct weir_poller {
 	struct weir_object object;
 	struct weir_target target; /* handed out; back by container_of */
@@ -65,6 +81,8 @@ struct weir_poller {
 	struct weir_pair *pairs[POLLER_PAIRS_MAX] __rte_cache_aligned;
 	unsigned int n_pairs;
 	unsigned int until_sample;		    /* loops */
+	unsigned int loop;			    /* counts on */
+	uint8_t quiet[POLLER_PAIRS_MAX];	    /* empty looks at pairs */
 	struct poller_load loads[POLLER_PAIRS_MAX]; /* of pairs */
 	uint64_t looked;			    /* when the loads were */
 	uint64_t busy_cycles, idle_cycles;
@@ -95,6 +113,6 @@ unsigned int sleep_when_idle(struct weir_poller *poller, uint64_t now);
 int sleep_watch(struct weir_poller *poller, struct weir_pair *pair, enum weir_pair_wake wake,
 		int fd);
 void sleep_unwatch(struct weir_poller *poller, int fd);
-unsigned int poller_poll(struct weir_poller *poller);
+unsigned int poller_poll_all(struct weir_poller *poller);
 
 #endif

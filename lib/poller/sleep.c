@@ -147,7 +147,7 @@ sleep_once(struct weir_poller *poller)
 	if (timeout_ms != 0) {
 		weir_wake_order();
 		rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
-		moved = poller_poll(poller);
+		moved = poller_poll_all(poller);
 		if (moved == 0)
 			timeout_ms = sleep_arm_endpoints(poller, timeout_ms);
 		if (moved == 0 && timeout_ms != 0 &&

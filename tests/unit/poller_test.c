@@ -114,6 +114,28 @@ full_lcores_are_an_error_that_says_so(void **state)
 	free(targets);
 }
 
+static void
+quiet_pairs_among_many_are_looked_at_by_turns(void **state)
+{
+	unsigned int i, loop, looks;
+
+	for (i = 0; i < 256; i++) {
+		for (loop = 7, looks = 0; loop < 7 + POLLER_QUIET_LOOPS; loop++) {
+			looks += poller_looks_at(256, i, loop, POLLER_QUIET_LOOKS);
+			/* Not one that had frames of late, nor where there are few. */
+			assert_true(poller_looks_at(256, i, loop, POLLER_QUIET_LOOKS - 1));
+			assert_true(poller_looks_at(POLLER_MANY - 1, i, loop, POLLER_QUIET_LOOKS));
+		}
+		assert_int_equal(looks, 1);
+	}
+	/* And never all of them in one loop. */
+	for (loop = 0; loop < POLLER_QUIET_LOOPS; loop++) {
+		for (i = 0, looks = 0; i < 256; i++)
+			looks += poller_looks_at(256, i, loop, POLLER_QUIET_LOOKS);
+		assert_int_equal(looks, 256 / POLLER_QUIET_LOOPS);
+	}
+}
+
 static int
 setup(void **state)
 {
@@ -133,6 +155,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(quiet_pairs_among_many_are_looked_at_by_turns),
 		cmocka_unit_test(request_runs_on_the_lcore_before_run_returns),
 		cmocka_unit_test(requests_of_many_threads_are_each_answered),
 		cmocka_unit_test(pairs_are_spread_evenly),
