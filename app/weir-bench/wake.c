@@ -22,6 +22,10 @@
 
 enum bell { WAKE, FENCED, EVENTFD, PIPE, N_BELLS };
 
+/* As long as weir-bench vhost --gap-us has a back-end wait, in the comparison of back-ends. */
+#define LONG_SLEEP_US 5000
+#define LONG_SLEEPS 9
+
 static const char *const bell_names[N_BELLS] = {"weir", "fenced", "eventfd", "pipe"};
 
 /** One way to wake one sleeper, with the work it is woken for. */
@@ -182,6 +186,26 @@ run_signal_sleeper(struct run *run)
 	return nanoseconds(spent, n);
 }
 
+/** From the signal to the answer of one who has slept for long, by one who is awake. */
+static double
+run_long_sleeper(struct run *run)
+{
+	double figures[LONG_SLEEPS];
+	uint32_t i, seen = 0;
+	uint64_t start;
+
+	for (i = 0; i < LONG_SLEEPS; i++) {
+		rte_delay_us_block(LONG_SLEEP_US);
+		start = rte_rdtsc();
+		end_publish(&run->there, run->bell);
+		while (__atomic_load_n(&run->back.work, __ATOMIC_ACQUIRE) == seen)
+			rte_pause();
+		figures[i] = nanoseconds(rte_rdtsc() - start, 1);
+		seen = run->back.work;
+	}
+	return bench_median(figures, LONG_SLEEPS);
+}
+
 /** What the signaller spends on a peer that is awake and takes each piece of work. */
 static double
 run_signal_awake(struct run *run)
@@ -292,6 +316,8 @@ wake_run(const struct bench_options *options)
 			      &(struct shape){run_signal_sleeper, there, true});
 		shape_measure(options, &table, "woken, other core",
 			      &(struct shape){run_latency, there, true});
+		shape_measure(options, &table, "answer of one asleep for 5 ms",
+			      &(struct shape){run_long_sleeper, there, true});
 	}
 	shape_measure(options, &table, "woken, same core",
 		      &(struct shape){run_latency, here, true});
