@@ -11,6 +11,7 @@ from harness import Console, HugePages, Testpmd, Weir, main, need, telemetry, wa
 from harness.testpmd import virtio_user
 from harness.weir import TREE, WEIR, cores, eal_options, refused
 
+HUGE = "/run/huge"
 LOOP = ("--endpoint", "name=loop,type=loopback")
 G0 = ("--guest", "name=g0,socket=/run/weir/g0.sock,endpoint=loop")
 
@@ -377,8 +378,10 @@ def guests_come_and_go_while_others_forward():
 
 def a_thousand_guests_come_and_go_on_huge_pages():
     with HugePages(64):
+        os.makedirs(HUGE, exist_ok=True)
+        subprocess.run(["mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "none", HUGE], check=True)
         _guests_come_and_go(1000, ["--lcores", f"0@{cores()},1@{cores()}", "--no-pci",
-                                   "--no-shconf", "--huge-unlink", "-m", "32"])
+                                   "--no-shconf", "--huge-dir", HUGE, "--huge-unlink", "-m", "32"])
 
 
 def guest_whose_frames_a_peer_holds_is_removed_after_the_peer():
