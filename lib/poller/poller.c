@@ -87,17 +87,19 @@ poller_answer(struct weir_poller *poller)
 	atomic_store_explicit(&poller->asked, false, memory_order_release);
 }
 
-/** Look at pair @p i unless it is not its turn; frames moved. */
+static __rte_always_inline bool
+poller_is_due(const struct weir_poller *poller, unsigned int i)
+{
+	return poller_looks_at(poller->n_pairs, i, poller->loop, poller->quiet[i]);
+}
+
+/** Look at pair @p i; frames moved. */
 static __rte_always_inline unsigned int
 poller_look(struct weir_poller *poller, unsigned int i)
 {
-	uint8_t quiet = poller->quiet[i];
-	unsigned int moved;
+	unsigned int moved = weir_pair_poll(poller->pairs[i]);
 
-	if (!poller_looks_at(poller->n_pairs, i, poller->loop, quiet))
-		return 0;
-	moved = weir_pair_poll(poller->pairs[i]);
-	poller->quiet[i] = moved > 0 ? 0 : RTE_MIN(quiet + 1, POLLER_QUIET_LOOKS);
+	poller->quiet[i] = moved > 0 ? 0 : RTE_MIN(poller->quiet[i] + 1, POLLER_QUIET_LOOKS);
 	return moved;
 }
 
@@ -110,6 +112,8 @@ poller_poll_timed(struct weir_poller *poller)
 
 	poller->until_sample = POLLER_SAMPLE;
 	for (i = 0; i < poller->n_pairs; i++) {
+		if (!poller_is_due(poller, i))
+			continue;
 		moved_here = poller_look(poller, i);
 		now = rte_rdtsc();
 		if (moved_here > 0)
@@ -131,7 +135,8 @@ poller_poll(struct weir_poller *poller)
 		return poller_poll_timed(poller);
 
 	for (i = 0; i < poller->n_pairs; i++)
-		moved += poller_look(poller, i);
+		if (poller_is_due(poller, i))
+			moved += poller_look(poller, i);
 	return moved;
 }
 
