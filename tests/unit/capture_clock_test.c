@@ -1,18 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <time.h>
 #include <unistd.h>
 
 #include "harness.h"
 #include "capture.h"
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
 
 static void
 time_stamps_follow_the_time_of_day(void **state)
@@ -23,9 +13,9 @@ time_stamps_follow_the_time_of_day(void **state)
 	for (i = 0; i < 300; i++) {
 		if (i % 10 == 0)
 			capture_clock_sync();
-		before = now_ns();
+		before = harness_now_ns();
 		stamp = weir_capture_now();
-		after = now_ns();
+		after = harness_now_ns();
 		if (stamp + worst < before)
 			worst = before - stamp;
 		if (stamp > after + worst)

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <rte_launch.h>
@@ -112,15 +111,6 @@ see(enum weir_capture_side side, uint32_t len)
 	weir_capture_keep(tees);
 }
 
-static uint64_t
-now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
 /* Records. */
 
 static void
@@ -128,13 +118,13 @@ frames_are_read_back_as_they_went(void **state)
 {
 	static const uint32_t lengths[] = {14, 15, 60, 61, 1514, 65535, 65557};
 	struct pcapng_file *file;
-	uint64_t before = now_ns(), after;
+	uint64_t before = harness_now_ns(), after;
 	uint32_t i;
 
 	assert_int_equal(start("c", "guest=g0"), 0);
 	for (i = 0; i < RTE_DIM(lengths); i++)
 		see(i % 2 == 0 ? WEIR_CAPTURE_TX : WEIR_CAPTURE_RX, lengths[i]);
-	after = now_ns();
+	after = harness_now_ns();
 	assert_int_equal(weir_capture_stop("c"), 0);
 	file = file_of("c");
 	assert_int_equal(file->n_frames, RTE_DIM(lengths));

@@ -181,16 +181,22 @@ swapped_guest_counts_on(void **state)
 	place_close(0);
 }
 
+/** Two guests, on lcores of their own, so that the patch holds what it is given. */
+static void
+wire_open(void)
+{
+	place_open(0, "wire", "", 0);
+	place_open(1, "wire", "", 0);
+	assert_int_equal(weir_guest_move(places[0].port, 0, 1), 0);
+	assert_int_equal(weir_guest_move(places[1].port, 0, 2), 0);
+}
+
 static void
 descriptors_that_a_stuck_peer_holds_come_back(void **state)
 {
 	unsigned int i;
 
-	place_open(0, "wire", "", 0);
-	place_open(1, "wire", "", 0);
-	/* On lcores of their own, so that the patch holds what it is given. */
-	assert_int_equal(weir_guest_move(places[0].port, 0, 1), 0);
-	assert_int_equal(weir_guest_move(places[1].port, 0, 2), 0);
+	wire_open();
 	for (i = 0; i < 5; i++) {
 		vhost_guest_set(&places[1].guest.receiving, false);
 		vhost_guest_set(&places[0].guest.sending, true);
@@ -295,10 +301,7 @@ memory_that_moves_loses_no_frame_of_either_side_of_a_patch(void **state)
 {
 	unsigned int i;
 
-	place_open(0, "wire", "", 0);
-	place_open(1, "wire", "", 0);
-	assert_int_equal(weir_guest_move(places[0].port, 0, 1), 0);
-	assert_int_equal(weir_guest_move(places[1].port, 0, 2), 0);
+	wire_open();
 	vhost_guest_set(&places[0].guest.sending, true);
 	vhost_guest_set(&places[1].guest.sending, true);
 	for (i = 0; i < 20; i++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
@@ -23,4 +24,13 @@ harness_eal(void)
 		fprintf(stderr, "harness: EAL does not start: %s\n", rte_strerror(rte_errno));
 		exit(1);
 	}
+}
+
+uint64_t
+harness_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }

@@ -16,4 +16,7 @@
  */
 void harness_eal(void);
 
+/** The time of day. */
+uint64_t harness_now_ns(void);
+
 #endif
