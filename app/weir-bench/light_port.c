@@ -26,12 +26,12 @@ ring_init(struct light_ring *ring, uint16_t size)
 	const size_t used = sizeof(*ring->used) + size * sizeof(struct vring_used_elem) + 2;
 	uint8_t *parts = rte_zmalloc("light_ring", desc + avail + used, RTE_CACHE_LINE_SIZE);
 
+	ring->desc = (void *)parts;
 	ring->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	ring->frames = rte_zmalloc("light_ring", size * (sizeof(void *) + sizeof(uint16_t)), 0);
 	if (parts == NULL || ring->frames == NULL || ring->kick < 0)
 		return weir_error(ENOMEM, "no memory or descriptor for a ring of %u", size);
 	ring->free = (void *)&ring->frames[size];
-	ring->desc = (void *)parts;
 	ring->avail = (void *)(parts + desc);
 	ring->used = (void *)(parts + desc + avail);
 	ring->avail->flags = VRING_AVAIL_F_NO_INTERRUPT;

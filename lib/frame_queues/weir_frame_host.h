@@ -43,9 +43,9 @@ struct weir_frame_host;
  *
  * @return
  *   NULL with rte_errno and weir_error_text(): ENOENT no endpoint of type frames
- *   has that name, or not so many pairs; EBUSY another host side is attached; ENOTSUP weir was
- * started without shared configuration (--in-memory, --no-shconf) or denies membarrier(); ETIMEDOUT
- * weir does not answer; ENOMEM.
+ *   has that name, or not so many pairs; EBUSY another host side is attached;
+ *   ENOTSUP weir was started without shared configuration (--in-memory,
+ *   --no-shconf) or denies membarrier(); ETIMEDOUT weir does not answer; ENOMEM.
  */
 struct weir_frame_host *weir_frame_host_attach(const char *name, uint16_t pair);
 
