@@ -24,7 +24,7 @@ pair_capture_tx(struct weir_pair *pair)
 	if (pair->n_pending == 0)
 		return;
 	now_ns = weir_capture_now();
-	for (i = 0; i < pair->n_pending; i++, head += head->n_segments) {
+	for (i = 0; i < pair->n_pending; i++, head = weir_tx_next(head)) {
 		weir_capture_stage(pair->tees, WEIR_CAPTURE_TX, now_ns, head);
 		weir_capture_keep(pair->tees);
 	}
@@ -138,7 +138,7 @@ captured_write_packet_segments(struct weir_access *access, const uint16_t *rx_id
 	uint64_t now_ns = weir_capture_now(), before;
 	uint16_t i;
 
-	for (i = 0; i < n_packets; i++, segments += segments->n_segments) {
+	for (i = 0; i < n_packets; i++, segments = weir_tx_next(segments)) {
 		before = written(pair, rx_ids[i]);
 		weir_capture_stage(pair->tees, WEIR_CAPTURE_RX, now_ns, segments);
 		/* Without its source: that one's data path may not be this one's. */

@@ -13,12 +13,6 @@
 #define SHORT_CUTS_MAX 1024
 
 static bool
-needs_nothing(const struct weir_offload *offload)
-{
-	return likely((offload->flags | offload->gso_type) == 0);
-}
-
-static bool
 posted_enough(struct weir_pair *pair, struct weir_vring *ring, uint32_t n_frames)
 {
 	uint32_t posted = weir_vring_rx_posted(ring, RTE_MIN(n_frames, (uint32_t)UINT16_MAX));
@@ -64,15 +58,15 @@ finish_write_packets(struct weir_pair *pair, struct weir_vring *ring,
 	while (i < n_packets) {
 		const struct weir_tx_segment *next = segments;
 
-		for (run = 0; i + run < n_packets; run++, next += next->n_segments)
-			if (!needs_nothing(&next->offload) &&
+		for (run = 0; i + run < n_packets; run++, next = weir_tx_next(next))
+			if (unlikely((next->offload.flags | next->offload.gso_type) != 0) &&
 			    !weir_offload_fits(&next->offload, takes))
 				break;
 		written = run > 0 ? weir_vring_rx_write_packets(ring, segments, run) : 0;
 		i += written;
 		if (written < run || i == n_packets || !finish_packet(pair, ring, next))
 			break;
-		segments = next + next->n_segments;
+		segments = weir_tx_next(next);
 		i++;
 	}
 	return i;

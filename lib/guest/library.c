@@ -586,7 +586,7 @@ library_write_packet_segments(struct weir_access *access, const uint16_t *rx_ids
 		source != NULL && source->ops == access->ops ? pair_of(source) : NULL;
 	uint16_t i;
 
-	for (i = 0; i < n_packets; i++, segments += segments->n_segments) {
+	for (i = 0; i < n_packets; i++, segments = weir_tx_next(segments)) {
 		if (unlikely(!fits_as_it_is(pair, &segments->offload))) {
 			if (!write_finished(pair, rx_ids[i], segments))
 				break;
@@ -630,7 +630,7 @@ library_take_frames(struct weir_access *access, const struct weir_tx_segment *se
 	struct weir_pair *pair = pair_of(access);
 	uint16_t i;
 
-	for (i = 0; i < n_packets; i++, segments += segments->n_segments) {
+	for (i = 0; i < n_packets; i++, segments = weir_tx_next(segments)) {
 		frames[i] = pair->tx_frame[segments->id];
 		pair->tx_frame[segments->id] = NULL;
 	}

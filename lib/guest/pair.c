@@ -30,18 +30,17 @@ tx_hand_over(struct weir_pair *pair)
 	const struct weir_tx_segment *segments = &pair->segments[pair->seg_first];
 	struct weir_queue *queue = pair->queue;
 	uint16_t ids[PAIR_BURST], n, i;
-	uint32_t n_segments = 0;
 	bool done = false;
 
 	n = queue->ops->tx_avail(queue, &pair->access, segments, pair->n_pending, &done);
 	for (i = 0; i < n; i++) {
-		ids[i] = segments[n_segments].id;
-		n_segments += segments[n_segments].n_segments;
+		ids[i] = segments->id;
+		segments = weir_tx_next(segments);
 	}
 	if (likely(done))
 		pair->path->done(pair, ids, n);
 	pair->n_pending -= n;
-	pair->seg_first += n_segments;
+	pair->seg_first = segments - pair->segments;
 	weir_count(&pair->stats.tx_waits, pair->n_pending != 0);
 	return n;
 }
@@ -93,7 +92,8 @@ rx_turn(struct weir_pair *pair)
 		return 0;
 	}
 	for (i = 0; i < n; i++)
-		pair->filled[pair->fill_tail++ & (PAIR_RX_IDS - 1)] = ids[i];
+		pair->filled[(pair->fill_tail + i) & (PAIR_RX_IDS - 1)] = ids[i];
+	pair->fill_tail += n;
 	waiting += n;
 	if (waiting == 0 || !atomic_load_explicit(&pair->rx_enabled, memory_order_relaxed))
 		return 0;

@@ -190,7 +190,7 @@ burst_send(struct frames_queue *q, const struct weir_tx_segment **segments, uint
 	uint16_t i, n, sent = 0;
 
 	n = weir_frame_lease_take(q->lease, burst, RTE_MIN(n_packets, BURST));
-	for (i = 0; i < n_packets && sent < n; i++, head += head->n_segments) {
+	for (i = 0; i < n_packets && sent < n; i++, head = weir_tx_next(head)) {
 		if (unlikely(head->offload.gso_type != WEIR_GSO_NONE))
 			break;
 		if (unlikely(!fits(frames, head)))

@@ -54,7 +54,7 @@ loopback_tx_avail(struct weir_queue *queue, struct weir_access *access,
 		n = access->ops->write_packet_segments(access, weir_rx_ids_empty(&q->rx), access,
 						       segments, n);
 	weir_rx_ids_fill(&q->rx, n);
-	for (i = 0; i < n; i++, head += head->n_segments)
+	for (i = 0; i < n; i++, head = weir_tx_next(head))
 		bytes += head->frame_len;
 	weir_count(&queue->stats.tx_packets, n);
 	weir_count(&queue->stats.tx_bytes, bytes);

@@ -30,7 +30,7 @@ null_tx_avail(struct weir_queue *queue, struct weir_access *access,
 	uint64_t bytes = 0;
 	uint16_t i;
 
-	for (i = 0; i < n_packets; i++, segments += segments->n_segments)
+	for (i = 0; i < n_packets; i++, segments = weir_tx_next(segments))
 		bytes += segments->frame_len;
 	weir_count(&queue->stats.tx_packets, n_packets);
 	weir_count(&queue->stats.tx_bytes, bytes);

@@ -192,7 +192,7 @@ packets_write(struct patch_queue *q, uint16_t slot, const struct weir_tx_segment
 	n = to->access->ops->write_packet_segments(to->access, weir_rx_ids_empty(&to->rx),
 						   q->access, segments, n);
 	weir_rx_ids_fill(&to->rx, n);
-	for (i = 0; i < n; i++, segments += segments->n_segments)
+	for (i = 0; i < n; i++, segments = weir_tx_next(segments))
 		bytes += segments->frame_len;
 	weir_count(&q->base.stats.tx_packets, n);
 	weir_count(&q->base.stats.tx_bytes, bytes);
@@ -257,14 +257,14 @@ flows_send(struct patch_queue *q, const struct weir_tx_segment *segments, uint16
 
 		run = 0;
 		do {
-			end += end->n_segments;
+			end = weir_tx_next(end);
 			run++;
 			if (taken + run < n_packets)
 				next = flow_slot(q, end);
 		} while (taken + run < n_packets && next == slot);
 		n = slot_send(q, slot, segments, run, &done_now);
 		*done &= done_now || n == 0;
-		for (i = 0; i < n; i++, segments += segments->n_segments)
+		for (i = 0; i < n; i++, segments = weir_tx_next(segments))
 			if (done_now)
 				q->written[q->n_written++] = segments->id;
 		taken += n;

@@ -260,7 +260,7 @@ port_tx_avail(struct weir_queue *queue, struct weir_access *access,
 	*done = true;
 	if (q->n_pending > 0)
 		tx_flush(q);
-	for (taken = 0; taken < n_packets; taken++, segments += segments->n_segments) {
+	for (taken = 0; taken < n_packets; taken++, segments = weir_tx_next(segments)) {
 		rc = tx_add_packet(q, segments);
 		if (rc == -ENOBUFS) {
 			break;

@@ -173,7 +173,7 @@ tap_tx_avail(struct weir_queue *queue, struct weir_access *access,
 
 	*done = true;
 	for (taken = 0; taken < n_packets && !q->file.gone;
-	     taken++, segments += segments->n_segments) {
+	     taken++, segments = weir_tx_next(segments)) {
 		rc = frame_write(q, segments);
 		if (likely(rc == 0)) {
 			bytes += segments->frame_len;

@@ -326,7 +326,7 @@ sqpoll_tx_avail(struct weir_queue *queue, struct weir_access *access,
 			bytes += segments->frame_len;
 		else
 			break;
-		segments += segments->n_segments;
+		segments = weir_tx_next(segments);
 	}
 	if (taken > 0)
 		weir_uring_flush(q->ring);

@@ -229,7 +229,7 @@ thread_tx_avail(struct weir_queue *queue, struct weir_access *access,
 	for (taken = 0; taken < n_packets && !tap_file_is_gone(&q->file); taken++) {
 		if (unlikely(!tap_frame_is_sound(segments))) {
 			dropped++;
-			segments += segments->n_segments;
+			segments = weir_tx_next(segments);
 			continue;
 		}
 		n_pieces = (segments->frame_len + PIECE_BYTES - 1) / PIECE_BYTES;
@@ -241,7 +241,7 @@ thread_tx_avail(struct weir_queue *queue, struct weir_access *access,
 			weir_frame_queues_push(q->fq, WEIR_GUEST_TO_HOST, burst, n);
 			n = 0;
 		}
-		segments += segments->n_segments;
+		segments = weir_tx_next(segments);
 	}
 	if (n > 0)
 		weir_frame_queues_push(q->fq, WEIR_GUEST_TO_HOST, burst, n);
