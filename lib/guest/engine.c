@@ -255,7 +255,7 @@ engine_take(struct weir_pair *pair)
 	engine_check(pair, WEIR_PAIR_WAKE_TX);
 	if (n == 0)
 		return;
-	for (i = 0; i < n; i++, head += head->n_segments)
+	for (i = 0; i < n; i++, head = weir_tx_next(head))
 		bytes += head->frame_len;
 	pair->seg_first = 0;
 	pair->n_pending = n;
@@ -326,7 +326,7 @@ is_pending(const struct weir_pair *pair, uint16_t id)
 	const struct weir_tx_segment *head = &pair->segments[pair->seg_first];
 	uint16_t i;
 
-	for (i = 0; i < pair->n_pending; i++, head += head->n_segments)
+	for (i = 0; i < pair->n_pending; i++, head = weir_tx_next(head))
 		if (head->id == id)
 			return true;
 	return false;
@@ -511,7 +511,7 @@ engine_take_frames(struct weir_access *access, const struct weir_tx_segment *seg
 	struct weir_pair *pair = pair_of(access);
 	uint16_t i;
 
-	for (i = 0; i < n_packets; i++, segments += segments->n_segments) {
+	for (i = 0; i < n_packets; i++, segments = weir_tx_next(segments)) {
 		frames[i] = weir_offload_copy(pair->tx_pool, segments);
 		if (frames[i] == NULL)
 			break;

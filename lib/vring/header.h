@@ -20,6 +20,12 @@ header_claims(const struct weir_offload *offload)
 	return *(const guest_16 *)(const void *)offload;
 }
 
+/** Features that allow a tx header to claim something (5.1.6.2.1): without them all is zero. */
+#define HEADER_CLAIMS                                                                              \
+	(1ULL << VIRTIO_NET_F_CSUM | 1ULL << VIRTIO_NET_F_HOST_TSO4 |                              \
+	 1ULL << VIRTIO_NET_F_HOST_TSO6 | 1ULL << VIRTIO_NET_F_HOST_UFO |                          \
+	 1ULL << VIRTIO_NET_F_HOST_ECN)
+
 /** Slow half of header_read(): @p words is the header's copy. */
 bool header_check(const struct weir_vring *vr, uint64_t word, uint16_t csum_offset,
 		  uint32_t frame_len, struct weir_offload *offload);
@@ -36,6 +42,33 @@ header_read(const struct weir_vring *vr, const uint8_t *header, uint32_t frame_l
 		return true;
 	}
 	return header_check(vr, word, load_16(header + sizeof(word)), frame_len, offload);
+}
+
+/**
+ * The header of an rx frame that claims nothing, unless it is there already: a DPDK guest's
+ * buffers have it on a line of its own, where it stays from frame to frame, and a line that
+ * nobody writes does not travel between the guest's core and ours.
+ *
+ * @return
+ *   Whether it was.
+ */
+static __rte_always_inline bool
+header_write_plain(uint8_t *to, uint32_t header_len)
+{
+	uint64_t word = load_64(to);
+
+	if (likely(header_len == VRING_HEADER_MAX)) { /* csum_offset, then num_buffers */
+		if (word == 0 && load_32(to + sizeof(word)) == 1U << 16)
+			return true;
+		*(guest_64 *)to = 0;
+		*(guest_32 *)(to + sizeof(word)) = 1U << 16;
+	} else {
+		if (word == 0 && load_16(to + sizeof(word)) == 0)
+			return true;
+		*(guest_64 *)to = 0;
+		*(guest_16 *)(to + sizeof(word)) = 0;
+	}
+	return false;
 }
 
 /**

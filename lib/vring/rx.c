@@ -97,6 +97,7 @@ rx_look_run(struct weir_vring *vr, uint32_t n, struct head *special_head, bool *
 	uint8_t *const base = vr->cache_host;
 	struct rx_chain *const fifo = vr->fifo;
 	const uint16_t pool = vr->pool_tail;
+	const bool stand = vr->headers_stand;
 	struct ring_end end = ring_end(vr, packed);
 	uint32_t run;
 
@@ -117,7 +118,10 @@ rx_look_run(struct weir_vring *vr, uint32_t n, struct head *special_head, bool *
 			break;
 		}
 		host = base + offset;
-		rte_prefetch0_write(host);
+		if (stand && ((uintptr_t)host + header_len) % RTE_CACHE_LINE_SIZE == 0)
+			rte_prefetch0(host);
+		else
+			rte_prefetch0_write(host);
 		rte_prefetch0_write(host + RTE_CACHE_LINE_SIZE);
 		*chain = (struct rx_chain){
 			.addr = host,
@@ -407,6 +411,7 @@ rx_write_run(struct weir_vring *vr, const struct weir_tx_segment *segments, uint
 	const uint32_t most = RTE_MIN(n, rx_count(vr));
 	uint64_t flags = vr->used_wrap ? VRING_PACKED_AVAIL | VRING_PACKED_USED : 0;
 	uint32_t idx = vr->used_idx, run;
+	bool stand = vr->headers_stand;
 	uint64_t bytes = 0;
 
 	for (run = 0; run < most; run++) {
@@ -424,11 +429,7 @@ rx_write_run(struct weir_vring *vr, const struct weir_tx_segment *segments, uint
 		if (unlikely(*(const guest_32 *)&segment->n_segments != RX_PLAIN ||
 			     len > chain->plain_len || (packed && chain->n_descs != 1)))
 			break;
-		*(guest_64 *)to = 0;
-		if (likely(header_len == VRING_HEADER_MAX)) /* csum_offset, then num_buffers */
-			*(guest_32 *)(to + 8) = 1U << 16;
-		else
-			*(guest_16 *)(to + 8) = 0;
+		stand = header_write_plain(to, header_len);
 		copy_bytes(to + header_len, segment->addr, segment->frame_len);
 		bytes += segment->frame_len;
 		/* As ring_use(). */
@@ -453,6 +454,7 @@ rx_write_run(struct weir_vring *vr, const struct weir_tx_segment *segments, uint
 	}
 	vr->used_idx = idx;
 	vr->used_wrap = flags != 0;
+	vr->headers_stand = stand;
 	vr->pending += run;
 	vr->fifo_head = head + run;
 	vr->stats.rx_packets += run;
@@ -481,7 +483,7 @@ rx_write_packets(struct weir_vring *vr, const struct weir_tx_segment *segments, 
 		ret = rx_write_slow(vr, segments);
 		if (ret == -ENOBUFS || ret == -EIO)
 			break;
-		segments += segments->n_segments;
+		segments = weir_tx_next(segments);
 		i++;
 	}
 	return i;

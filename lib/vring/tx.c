@@ -18,6 +18,7 @@
 
 struct tx_group {
 	uint32_t n;				  /* packets */
+	uint32_t n_segments;			  /* of all of them */
 	uint32_t at[TX_GROUP];			  /* index of the head among the group's segments */
 	const uint8_t *header[TX_GROUP];	  /* where it is to be read */
 	uint8_t copy[TX_GROUP][VRING_HEADER_MAX]; /* of headers that are in pieces */
@@ -161,6 +162,7 @@ tx_look_chain(struct weir_vring *vr, const struct head *head, struct tx_group *g
 	segment->id = id;
 	segment->frame_len = g.total - vr->header_len;
 	segment->n_segments = &segments[*n_segments] - segment;
+	segment->offload = (struct weir_offload){0};
 	return TX_LOOK_PACKET;
 }
 
@@ -181,6 +183,7 @@ tx_look_run(struct weir_vring *vr, struct tx_group *group, struct weir_tx_segmen
 	uint8_t *const base = vr->cache_host;
 	struct tx_slot *const slots = vr->slots;
 	const uint16_t *const free_ids = vr->free_ids;
+	const bool claims = vr->claims;
 	const uint8_t **header = &group->header[group->n];
 	struct ring_end end = ring_end(vr, packed);
 	uint32_t run, n_free = vr->n_free;
@@ -205,7 +208,7 @@ tx_look_run(struct weir_vring *vr, struct tx_group *group, struct weir_tx_segmen
 			break;
 		}
 		host = base + offset;
-		rte_prefetch0(host);
+		rte_prefetch0(claims ? host : host + header_len);
 		rte_prefetch0(host + RTE_CACHE_LINE_SIZE);
 		/* As tx_hold(). */
 		if (packed) {
@@ -226,6 +229,7 @@ tx_look_run(struct weir_vring *vr, struct tx_group *group, struct weir_tx_segmen
 		segment->len = len;
 		segment->frame_len = len;
 		segment->n_segments = 1;
+		segment->offload = (struct weir_offload){0};
 		header[run] = host;
 		ring_step(&end, packed);
 	}
@@ -267,16 +271,17 @@ tx_look(struct weir_vring *vr, struct tx_group *group, struct weir_tx_segment *s
 			break;
 		looked++;
 	}
+	group->n_segments = n_segments;
 	return looked;
 }
 
 /*
- * Second pass: read the headers. A packet whose header is wrong is dropped and
- * those behind it move up. Returns the packets kept.
+ * Second pass: read the headers, of a guest that may claim something in them. A packet
+ * whose header is wrong is dropped and those behind it move up.
  */
-static __rte_always_inline uint32_t
-tx_read_headers(struct weir_vring *vr, const struct tx_group *group,
-		struct weir_tx_segment *segments, uint32_t *n_segments, const bool packed)
+static __rte_always_inline void
+tx_read_headers(struct weir_vring *vr, struct tx_group *group, struct weir_tx_segment *segments,
+		const bool packed)
 {
 	uint32_t kept = 0, to = 0, i, j;
 
@@ -296,23 +301,25 @@ tx_read_headers(struct weir_vring *vr, const struct tx_group *group,
 		to += n;
 		kept++;
 	}
-	*n_segments = to;
-	return kept;
+	group->n = kept;
+	group->n_segments = to;
 }
 
 static __rte_always_inline uint16_t
 tx_take(struct weir_vring *vr, struct weir_tx_segment *segments, uint32_t max_segments, uint16_t n,
 	const bool packed)
 {
-	uint32_t walked = 0, taken = 0, looked, want, n_segments;
+	uint32_t walked = 0, taken = 0, looked, want;
 	struct tx_group group;
 
 	while (n > 0 && likely(vr->error == WEIR_VRING_OK)) {
 		want = RTE_MIN(n, TX_GROUP);
 		looked = tx_look(vr, &group, segments, max_segments, want, &walked, packed);
-		taken += tx_read_headers(vr, &group, segments, &n_segments, packed);
-		segments += n_segments;
-		max_segments -= n_segments;
+		if (vr->claims)
+			tx_read_headers(vr, &group, segments, packed);
+		taken += group.n;
+		segments += group.n_segments;
+		max_segments -= group.n_segments;
 		n -= looked;
 		if (looked < want)
 			break;
@@ -330,42 +337,80 @@ weir_vring_tx_take(struct weir_vring *vr, struct weir_tx_segment *segments, uint
 	return tx_take(vr, segments, max_segments, n_packets, false);
 }
 
+/* The id of the next packet to complete: of @p ids, or when that is NULL of the heads. */
+static __rte_always_inline uint16_t
+tx_next_id(const uint16_t **ids, const struct weir_tx_segment **segments)
+{
+	uint16_t id;
+
+	if (*ids != NULL)
+		return *(*ids)++;
+	id = (*segments)->id;
+	*segments = weir_tx_next(*segments);
+	return id;
+}
+
+/* As tx_complete() of each, in registers, for the rings that most guests have. */
+static __rte_always_inline void
+tx_done_run(struct weir_vring *vr, const uint16_t *ids, const struct weir_tx_segment *segments,
+	    uint16_t n, const bool packed)
+{
+	struct vring_used_elem *const used = packed ? NULL : vr->used->ring;
+	struct vring_packed_desc *const ring = vr->ring;
+	struct tx_slot *const slots = vr->slots;
+	uint16_t *const free_ids = vr->free_ids;
+	const uint32_t size = vr->size;
+	uint64_t flags = vr->used_wrap ? VRING_PACKED_AVAIL | VRING_PACKED_USED : 0, word;
+	uint32_t idx = vr->used_idx, pending = vr->pending, n_free = vr->n_free, done = 0;
+
+	for (; n > 0; n--) {
+		uint16_t id = tx_next_id(&ids, &segments);
+		struct tx_slot slot;
+
+		if (unlikely(id >= size || slots[id].n_descs == 0))
+			continue;
+		slot = slots[id];
+		slots[id].n_descs = 0;
+		done++;
+		if (!packed) {
+			*(guest_64 *)(void *)&used[idx++ & (size - 1)] = id;
+			pending++;
+			continue;
+		}
+		free_ids[n_free++] = id;
+		word = (uint64_t)slot.buffer << 32 | flags << 48;
+		if (pending == 0) {
+			vr->first_idx = idx;
+			vr->first_word = word;
+		} else {
+			__atomic_store_n((ring_64 *)(void *)&ring[idx].len, word, __ATOMIC_RELEASE);
+		}
+		pending += slot.n_descs;
+		idx += slot.n_descs;
+		if (idx >= size) {
+			idx -= size;
+			flags ^= VRING_PACKED_AVAIL | VRING_PACKED_USED;
+		}
+	}
+	vr->used_idx = idx;
+	vr->used_wrap = flags != 0;
+	vr->pending = pending;
+	vr->n_free = n_free;
+	vr->n_held -= done;
+}
+
 /* Complete @p n packets, named by @p ids, or when that is NULL by their heads. */
 static __rte_always_inline void
 tx_done(struct weir_vring *vr, const uint16_t *ids, const struct weir_tx_segment *segments,
 	uint16_t n, const bool packed)
 {
-	struct vring_used_elem *const used = packed ? NULL : vr->used->ring;
-	struct tx_slot *const slots = vr->slots;
-	const uint32_t size = vr->size;
-	uint16_t idx = vr->used_idx, id;
-	uint32_t done = 0;
-
 	if (unlikely(vr->error != WEIR_VRING_OK))
 		return;
-	for (; n > 0; n--) {
-		if (ids != NULL) {
-			id = *ids++;
-		} else {
-			id = segments->id;
-			segments += segments->n_segments;
-		}
-		if (packed || vr->in_order || vr->log != NULL) {
-			tx_complete(vr, id, packed);
-			continue;
-		}
-		/* The same for a split ring that most guests have, in registers. */
-		if (unlikely(id >= size || slots[id].n_descs == 0))
-			continue;
-		slots[id].n_descs = 0;
-		*(guest_64 *)(void *)&used[idx++ & (size - 1)] = id;
-		done++;
-	}
-	if (done > 0) {
-		vr->used_idx = idx;
-		vr->pending += done;
-		vr->n_held -= done;
-	}
+	if (likely(!vr->in_order && vr->log == NULL))
+		tx_done_run(vr, ids, segments, n, packed);
+	else
+		for (; n > 0; n--)
+			tx_complete(vr, tx_next_id(&ids, &segments), packed);
 	ring_publish(vr, packed);
 }
 

@@ -5,6 +5,7 @@
 
 #include <rte_errno.h>
 
+#include "header.h"
 #include "ring.h"
 #include "weir_error.h"
 
@@ -128,6 +129,7 @@ weir_vring_create(const struct weir_vring_config *config)
 	vr->in_order = in_order = vring_has(vr, VIRTIO_F_IN_ORDER);
 	vr->event_idx = vring_has(vr, VIRTIO_RING_F_EVENT_IDX);
 	vr->indirect = vring_has(vr, VIRTIO_RING_F_INDIRECT_DESC);
+	vr->claims = is_tx && (vr->features & HEADER_CLAIMS) != 0;
 	/* num_buffers is there with either (5.1.6.1). */
 	vr->header_len = vr->mergeable || vring_has(vr, VIRTIO_F_VERSION_1)
 				 ? sizeof(struct virtio_net_hdr_mrg_rxbuf)

@@ -92,10 +92,12 @@ struct weir_vring {
 	bool event_idx;
 	bool indirect;
 	bool is_tx;
+	bool claims; /* tx: a header may say something; else it is not looked at, a line less */
 
 	/* The lcore's. */
 	uint8_t error;
-	bool notified; /* the guest was notified once: its event index means something */
+	bool notified;	    /* the guest was notified once: its event index means something */
+	bool headers_stand; /* rx: the last header was there before it was written */
 	/* Region of the last translation; size 0: none yet. */
 	uint64_t cache_guest;
 	uint64_t cache_size;
@@ -143,6 +145,12 @@ static __rte_always_inline uint64_t
 load_64(const void *guest)
 {
 	return *(const volatile guest_64 *)guest;
+}
+
+static __rte_always_inline uint32_t
+load_32(const void *guest)
+{
+	return *(const volatile guest_32 *)guest;
 }
 
 static __rte_always_inline uint16_t

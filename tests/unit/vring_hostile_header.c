@@ -18,6 +18,7 @@
 #define TCP4 .gso_type = VIRTIO_NET_HDR_GSO_TCPV4
 
 HEADER_CASE(checksum_was_not_negotiated, NEEDS, .csum_start = 34, .csum_offset = 16)
+HEADER_CASE(nothing_was_negotiated, NEEDS, TCP4, .gso_size = 10, .csum_start = FRAME)
 HEADER_CASE(checksum_starts_past_the_frame, NEEDS, .csum_start = FRAME, .csum_offset = 0)
 HEADER_CASE(checksum_lies_past_the_frame, NEEDS, .csum_start = 34, .csum_offset = FRAME - 35)
 HEADER_CASE(checksum_lies_at_the_end, NEEDS, .csum_start = 34, .csum_offset = FRAME - 36)
@@ -54,7 +55,8 @@ hint_ends_with_the_frame(struct ring *r)
 }
 
 static const struct hostile cases[] = {
-	DROPS(checksum_was_not_negotiated, offload),
+	DROPS(checksum_was_not_negotiated, offload, .features = TSO4),
+	TAKEN(nothing_was_negotiated, .check = claims_nothing),
 	DROPS(checksum_starts_past_the_frame, offload, .features = CSUM),
 	DROPS(checksum_lies_past_the_frame, offload, .features = CSUM),
 	TAKEN(checksum_lies_at_the_end, .features = CSUM),
