@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <rte_cycles.h>
 #include <rte_errno.h>
 #include <rte_vhost.h>
 
@@ -22,6 +23,8 @@
 /* Looks at a ring with too little posted for the longest frame, before what there is has
  * to do: a guest whose ring is short may never post more. */
 #define SHORT_POSTS_MAX 1024
+/* Longest wait for a burst to be whole, in ns: 32 packed descriptors are written in 600. */
+#define TX_WAIT_NS 300
 /* A tx id is less than this (virtio 1.1, 2.6: the longest ring). */
 #define TX_IDS_MAX 32768
 
@@ -112,6 +115,7 @@ engine_open(struct weir_pair *pair)
 {
 	int rc = ring_make(pair, WEIR_PAIR_WAKE_TX, &pair->ring[WEIR_PAIR_WAKE_TX]);
 
+	pair->tx_wait = rte_get_tsc_hz() / US_PER_S * TX_WAIT_NS / 1000;
 	if (rc == 0)
 		rc = ring_make(pair, WEIR_PAIR_WAKE_RX, &pair->ring[WEIR_PAIR_WAKE_RX]);
 	if (rc != 0)
@@ -237,6 +241,30 @@ engine_call(struct weir_pair *pair, enum weir_pair_wake ring)
 		weir_count(&pair->stats.calls, 1);
 }
 
+/**
+ * Whether the guest is likely in the middle of writing a burst as long as its last one: then it
+ * is left alone, but not for long. Whoever reads each packed descriptor as it appears takes the
+ * line away from a guest that has three more to write there, and gets short bursts for it.
+ */
+static bool
+is_being_written(struct weir_pair *pair, const struct weir_vring *ring)
+{
+	if (pair->tx_burst <= 1)
+		return false;
+	if (weir_vring_tx_has(ring, pair->tx_burst)) {
+		pair->tx_since = 0;
+		return false;
+	}
+	if (!weir_vring_has_work(ring))
+		return false;
+	if (pair->tx_since == 0)
+		pair->tx_since = rte_rdtsc();
+	if (rte_rdtsc() - pair->tx_since < pair->tx_wait)
+		return true;
+	pair->tx_since = 0;
+	return false;
+}
+
 static void
 engine_take(struct weir_pair *pair)
 {
@@ -246,6 +274,8 @@ engine_take(struct weir_pair *pair)
 	uint16_t i, n;
 
 	if (unlikely(ring == NULL || pair->n_out > PAIR_TX_IDS - PAIR_BURST))
+		return;
+	if (pair->packed && is_being_written(pair, ring))
 		return;
 	if (unlikely(rarp_take(pair)))
 		n = 1;
@@ -258,6 +288,7 @@ engine_take(struct weir_pair *pair)
 	for (i = 0; i < n; i++, head = weir_tx_next(head))
 		bytes += head->frame_len;
 	pair->seg_first = 0;
+	pair->tx_burst = n;
 	pair->n_pending = n;
 	pair->n_out += n;
 	weir_count(&pair->stats.tx_packets, n);
@@ -296,6 +327,7 @@ engine_arm(struct weir_pair *pair, enum weir_pair_wake ring, bool arm)
 	if (arm)
 		return weir_vring_arm(pair->ring[ring]);
 	weir_vring_disarm(pair->ring[ring]);
+	pair->tx_burst = 0; /* whoever wakes us is not kept waiting */
 	return false;
 }
 

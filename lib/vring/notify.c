@@ -80,17 +80,13 @@ weir_vring_should_notify(struct weir_vring *vr)
 bool
 weir_vring_has_work(const struct weir_vring *vr)
 {
-	uint16_t flags;
-
 	if (vr->error != WEIR_VRING_OK)
 		return false;
 	if (vr->fifo_head != vr->fifo_tail)
 		return true;
 	if (!vr->packed)
 		return load_acquire_16(&vr->avail->idx) != vr->avail_idx;
-	flags = load_16(&vr->ring[vr->avail_idx].flags);
-	return !!(flags & VRING_PACKED_AVAIL) == vr->avail_wrap &&
-	       !!(flags & VRING_PACKED_USED) != vr->avail_wrap;
+	return ring_is_posted(vr, 0);
 }
 
 /* A wish is a hint that costs nothing when it is read torn or late; stores need be single. */

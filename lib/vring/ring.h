@@ -69,6 +69,21 @@ ring_end(const struct weir_vring *vr, const bool packed)
 	};
 }
 
+/** Packed: whether the descriptor @p ahead of the available position is available (2.7.1). */
+static __rte_always_inline bool
+ring_is_posted(const struct weir_vring *vr, uint32_t ahead)
+{
+	uint32_t at = vr->avail_idx + ahead;
+	bool wrap = vr->avail_wrap;
+
+	if (at >= vr->size) {
+		at -= vr->size;
+		wrap = !wrap;
+	}
+	return (load_16(&vr->ring[at].flags) & (VRING_PACKED_AVAIL | VRING_PACKED_USED)) ==
+	       (wrap ? VRING_PACKED_AVAIL : VRING_PACKED_USED);
+}
+
 /** Fetch the chain at the available position; false when there is none or it breaks the ring. */
 static __rte_always_inline bool
 ring_fetch(struct weir_vring *vr, const struct ring_end *end, struct head *head, const bool packed)

@@ -337,6 +337,24 @@ weir_vring_tx_take(struct weir_vring *vr, struct weir_tx_segment *segments, uint
 	return tx_take(vr, segments, max_segments, n_packets, false);
 }
 
+#define DESCS_A_LINE (RTE_CACHE_LINE_SIZE / sizeof(struct vring_packed_desc))
+
+bool
+weir_vring_tx_has(const struct weir_vring *vr, uint16_t n)
+{
+	uint32_t i, at = vr->avail_idx;
+
+	if (n == 0 || n > vr->size || vr->error != WEIR_VRING_OK)
+		return n == 0;
+	if (!vr->packed)
+		return (uint16_t)(load_acquire_16(&vr->avail->idx) - at) >= n;
+	if (!ring_is_posted(vr, n - 1))
+		return false;
+	for (i = 0; i < n; i += DESCS_A_LINE, at += DESCS_A_LINE)
+		rte_prefetch0(&vr->ring[at < vr->size ? at : at - vr->size]);
+	return true;
+}
+
 /* The id of the next packet to complete: of @p ids, or when that is NULL of the heads. */
 static __rte_always_inline uint16_t
 tx_next_id(const uint16_t **ids, const struct weir_tx_segment **segments)

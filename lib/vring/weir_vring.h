@@ -264,6 +264,12 @@ void weir_vring_tx_done(struct weir_vring *vr, const uint16_t *ids, uint16_t n);
 void weir_vring_tx_done_packets(struct weir_vring *vr, const struct weir_tx_segment *segments,
 				uint16_t n_packets);
 
+/**
+ * Whether at least @p n chains of one descriptor are there to be taken, as far as one look
+ * tells; packed ones are then on their way into the cache.
+ */
+bool weir_vring_tx_has(const struct weir_vring *vr, uint16_t n);
+
 /** Packets taken and not done. */
 uint32_t weir_vring_tx_held(const struct weir_vring *vr);
 

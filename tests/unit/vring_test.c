@@ -716,6 +716,34 @@ armed_ring_asks_for_a_kick_and_looks_again(void **state)
 		}
 }
 
+static void
+burst_is_there_when_its_last_one_is(void **state)
+{
+	for (int packed = 0; packed < 2; packed++) {
+		struct ring ring;
+
+		ring_open(&ring, packed ? PACKED : 0, false);
+		/* Around the end of the ring, where the wrap counter turns. */
+		for (int round = 0; round < 3 * SIZE; round++) {
+			const struct guest_buf buf = {DATA, HEADER + FRAME};
+
+			for (int i = 0; i < 5; i++) {
+				assert_true(weir_vring_tx_has(ring.vr, i));
+				assert_false(weir_vring_tx_has(ring.vr, i + 1));
+				assert_true(driver_add(&ring.driver, &buf, 1, false, i));
+				driver_publish(&ring.driver);
+			}
+			assert_true(weir_vring_tx_has(ring.vr, 5));
+			assert_int_equal(take(&ring, 5), 5);
+			weir_vring_tx_done_packets(ring.vr, ring.segments, 5);
+			assert_int_equal(reap(&ring), 5);
+			assert_false(weir_vring_tx_has(ring.vr, SIZE));
+			assert_false(weir_vring_tx_has(ring.vr, SIZE + 1));
+		}
+		ring_close(&ring);
+	}
+}
+
 int
 main(void)
 {
@@ -731,6 +759,7 @@ main(void)
 		cmocka_unit_test(in_order_guest_sees_nothing_past_what_is_held),
 		cmocka_unit_test(rx_is_shown_by_commit_and_not_before),
 		cmocka_unit_test(burst_needs_no_limit_of_32),
+		cmocka_unit_test(burst_is_there_when_its_last_one_is),
 		cmocka_unit_test(frame_without_room_for_its_segments_waits),
 		cmocka_unit_test(mergeable_frame_takes_as_many_buffers_as_it_needs),
 		cmocka_unit_test(frame_that_never_fits_is_dropped_and_one_that_may_waits),
