@@ -255,8 +255,6 @@ is_being_written(struct weir_pair *pair, const struct weir_vring *ring)
 		pair->tx_since = 0;
 		return false;
 	}
-	if (!weir_vring_has_work(ring))
-		return false;
 	if (pair->tx_since == 0)
 		pair->tx_since = rte_rdtsc();
 	if (rte_rdtsc() - pair->tx_since < pair->tx_wait)
@@ -275,10 +273,10 @@ engine_take(struct weir_pair *pair)
 
 	if (unlikely(ring == NULL || pair->n_out > PAIR_TX_IDS - PAIR_BURST))
 		return;
-	if (pair->packed && is_being_written(pair, ring))
-		return;
 	if (unlikely(rarp_take(pair)))
 		n = 1;
+	else if (!weir_vring_has_work(ring) || (pair->packed && is_being_written(pair, ring)))
+		n = 0;
 	else
 		n = weir_vring_tx_take(ring, pair->segments, PAIR_TX_SEGMENTS, PAIR_BURST);
 	/* Whatever was taken before: who has to give it back may never do so. */
