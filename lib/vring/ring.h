@@ -195,6 +195,40 @@ ring_use(struct weir_vring *vr, uint16_t id, uint32_t len, uint16_t n_descs, con
 	}
 }
 
+/**
+ * Use @p n chains of a split ring, @p n descriptors of a packed one, in order and without
+ * anything written, of which @p id is the last: one element, at the first one's place. With what
+ * was used so and not shown yet it is one batch.
+ */
+static __rte_always_inline void
+ring_use_batch(struct weir_vring *vr, uint16_t id, uint32_t n, const bool packed)
+{
+	if (packed) {
+		uint64_t flags = vr->used_wrap ? VRING_PACKED_AVAIL | VRING_PACKED_USED : 0;
+		uint32_t next = vr->used_idx + n;
+
+		if (vr->pending == 0) {
+			vr->first_idx = vr->used_idx;
+			vr->first_word = flags << 48;
+		}
+		vr->first_word = (vr->first_word & 0xffffULL << 48) | (uint64_t)id << 32;
+		if (next >= vr->size) {
+			next -= vr->size;
+			vr->used_wrap = !vr->used_wrap;
+		}
+		vr->used_idx = next;
+	} else {
+		uint16_t first = vr->used_idx - vr->pending;
+		struct vring_used_elem *elem = &vr->used->ring[first & (vr->size - 1)];
+
+		*(guest_64 *)(void *)elem = id;
+		if (unlikely(vr->log != NULL))
+			dirty_mark(vr, elem, sizeof(*elem));
+		vr->used_idx += n;
+	}
+	vr->pending += n;
+}
+
 /** Show the guest all that was used. */
 static __rte_always_inline void
 ring_publish(struct weir_vring *vr, const bool packed)

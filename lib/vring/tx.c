@@ -36,30 +36,75 @@ tx_complete_slot(struct weir_vring *vr, uint16_t id, const bool packed)
 	vr->n_held--;
 }
 
-/* In order: what is done waits for those before it (virtio 1.1, 2.6.9, 2.7.8). */
-static void
-tx_complete_in_order(struct weir_vring *vr, uint16_t id, const bool packed)
+/* The id of the next packet to complete: of @p ids, or when that is NULL of the heads. */
+static __rte_always_inline uint16_t
+tx_next_id(const uint16_t **ids, const struct weir_tx_segment **segments)
 {
-	vr->done[id] = true;
-	while (vr->n_held > 0) {
-		id = vr->order[vr->order_head];
-		if (!vr->done[id])
-			break;
-		vr->done[id] = false;
-		if (++vr->order_head == vr->size)
-			vr->order_head = 0;
-		tx_complete_slot(vr, id, packed);
+	uint16_t id;
+
+	if (*ids != NULL)
+		return *(*ids)++;
+	id = (*segments)->id;
+	*segments = weir_tx_next(*segments);
+	return id;
+}
+
+/* Packets that leave a ring in order, the oldest first. */
+struct tx_leaving {
+	uint32_t head, held, n_free; /* as the ring's */
+	uint32_t n;		     /* chains when split, descriptors when packed */
+	uint16_t last;		     /* the one that left last, as tx_slot.buffer */
+};
+
+static __rte_always_inline void
+tx_leave(struct weir_vring *vr, uint16_t id, struct tx_leaving *leaving, const bool packed)
+{
+	leaving->last = vr->slots[id].buffer;
+	leaving->n += packed ? vr->slots[id].n_descs : 1;
+	vr->slots[id].n_descs = 0;
+	vr->done[id] = false;
+	if (packed)
+		vr->free_ids[leaving->n_free++] = id;
+	if (++leaving->head == vr->size)
+		leaving->head = 0;
+	leaving->held--;
+}
+
+/*
+ * In order: what is done waits for those before it, and what does not wait any more is one
+ * used element for all, which names the last of them (virtio 1.1, 2.6.9, 2.7.8). Most leave
+ * as they came.
+ */
+static __rte_always_inline void
+tx_done_in_order(struct weir_vring *vr, const uint16_t *ids, const struct weir_tx_segment *segments,
+		 uint16_t n, const bool packed)
+{
+	struct tx_leaving leaving = {
+		.head = vr->order_head, .held = vr->n_held, .n_free = vr->n_free};
+
+	for (; n > 0; n--) {
+		uint16_t id = tx_next_id(&ids, &segments);
+
+		if (likely(leaving.held > 0 && id == vr->order[leaving.head]))
+			tx_leave(vr, id, &leaving, packed);
+		else if (id < vr->size && vr->slots[id].n_descs > 0)
+			vr->done[id] = true;
 	}
+	while (leaving.held > 0 && unlikely(vr->done[vr->order[leaving.head]]))
+		tx_leave(vr, vr->order[leaving.head], &leaving, packed);
+	vr->order_head = leaving.head;
+	vr->n_held = leaving.held;
+	vr->n_free = leaving.n_free;
+	if (leaving.n > 0)
+		ring_use_batch(vr, leaving.last, leaving.n, packed);
 }
 
 static __rte_always_inline void
 tx_complete(struct weir_vring *vr, uint16_t id, const bool packed)
 {
-	if (unlikely(id >= vr->size || vr->slots[id].n_descs == 0))
-		return;
-	if (unlikely(vr->in_order))
-		tx_complete_in_order(vr, id, packed);
-	else
+	if (vr->in_order)
+		tx_done_in_order(vr, &id, NULL, 1, packed);
+	else if (likely(id < vr->size && vr->slots[id].n_descs > 0))
 		tx_complete_slot(vr, id, packed);
 }
 
@@ -169,6 +214,16 @@ tx_look_chain(struct weir_vring *vr, const struct head *head, struct tx_group *g
 /* What a chain is that the quick way does not take. */
 #define TX_SPECIAL (VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)
 
+/* In order: remember the ids of a run, as tx_hold() does of one. */
+static __rte_always_inline void
+tx_hold_order(struct weir_vring *vr, const struct weir_tx_segment *segments, uint32_t run)
+{
+	uint32_t tail = vr->order_head + vr->n_held, i;
+
+	for (i = 0; i < run; i++, tail++)
+		vr->order[tail >= vr->size ? tail - vr->size : tail] = segments[i].id;
+}
+
 /*
  * The quick way: a run of single plain descriptors in the region looked at last, a
  * segment each. Returns its length; *special tells that it ended at @p special_head,
@@ -233,9 +288,8 @@ tx_look_run(struct weir_vring *vr, struct tx_group *group, struct weir_tx_segmen
 		header[run] = host;
 		ring_step(&end, packed);
 	}
-	if (unlikely(vr->in_order))
-		for (n = 0; n < run; n++)
-			vr->order[(vr->order_head + vr->n_held + n) % vr->size] = segments[n].id;
+	if (vr->in_order)
+		tx_hold_order(vr, segments, run);
 	vr->n_free = n_free;
 	vr->n_held += run;
 	vr->avail_idx = end.idx;
@@ -355,19 +409,6 @@ weir_vring_tx_has(const struct weir_vring *vr, uint16_t n)
 	return true;
 }
 
-/* The id of the next packet to complete: of @p ids, or when that is NULL of the heads. */
-static __rte_always_inline uint16_t
-tx_next_id(const uint16_t **ids, const struct weir_tx_segment **segments)
-{
-	uint16_t id;
-
-	if (*ids != NULL)
-		return *(*ids)++;
-	id = (*segments)->id;
-	*segments = weir_tx_next(*segments);
-	return id;
-}
-
 /* As tx_complete() of each, in registers, for the rings that most guests have. */
 static __rte_always_inline void
 tx_done_run(struct weir_vring *vr, const uint16_t *ids, const struct weir_tx_segment *segments,
@@ -424,7 +465,9 @@ tx_done(struct weir_vring *vr, const uint16_t *ids, const struct weir_tx_segment
 {
 	if (unlikely(vr->error != WEIR_VRING_OK))
 		return;
-	if (likely(!vr->in_order && vr->log == NULL))
+	if (vr->in_order)
+		tx_done_in_order(vr, ids, segments, n, packed);
+	else if (likely(vr->log == NULL))
 		tx_done_run(vr, ids, segments, n, packed);
 	else
 		for (; n > 0; n--)

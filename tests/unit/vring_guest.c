@@ -137,6 +137,7 @@ driver_init(struct driver *driver, struct guest *guest, uint64_t features, uint3
 		.next = calloc(size, sizeof(*driver->next)),
 		.token = calloc(size, sizeof(*driver->token)),
 		.count = calloc(size, sizeof(*driver->count)),
+		.order = calloc(size, sizeof(*driver->order)),
 	};
 	for (i = 0; i < size; i++)
 		driver->next[i] = driver->packed ? i : (i + 1) % size;
@@ -170,6 +171,7 @@ driver_fini(struct driver *driver)
 	free(driver->next);
 	free(driver->token);
 	free(driver->count);
+	free(driver->order);
 }
 
 struct weir_vring_config
@@ -229,6 +231,7 @@ driver_add_split(struct driver *driver, const struct guest_buf *bufs, uint32_t n
 	driver->n_free -= need;
 	driver->token[head] = token;
 	driver->count[head] = need;
+	driver->order[driver->order_tail++ % driver->size] = head;
 	driver->avail->ring[driver->avail_idx++ % driver->size] = head;
 	return true;
 }
@@ -274,6 +277,7 @@ driver_add_packed(struct driver *driver, const struct guest_buf *bufs, uint32_t 
 	driver->n_free -= need;
 	driver->token[id] = token;
 	driver->count[id] = need;
+	driver->order[driver->order_tail++ % driver->size] = id;
 	return true;
 }
 
@@ -292,25 +296,64 @@ driver_publish(struct driver *driver)
 		__atomic_store_n(&driver->avail->idx, driver->avail_idx, __ATOMIC_RELEASE);
 }
 
-bool
-driver_used(struct driver *driver, uint32_t *token, uint32_t *len)
+/* A used element that is new, or the next of one: its head or id, and the bytes in it. */
+static bool
+driver_element(struct driver *driver, uint16_t *id, uint32_t *len)
 {
-	uint16_t id, last;
-	uint32_t i;
-
 	if (driver->packed) {
 		const struct vring_packed_desc *desc = &driver->ring[driver->used_idx];
-
 		uint16_t flags = __atomic_load_n(&desc->flags, __ATOMIC_ACQUIRE);
 
 		if (!!(flags & PACKED_AVAIL) != driver->used_wrap ||
 		    !!(flags & PACKED_USED) != driver->used_wrap)
 			return false;
-		id = desc->id;
-		assert_in_range(id, 0, driver->size - 1);
+		*id = desc->id;
 		*len = desc->len;
 		/* WRITE tells whether anything was written (2.7.3). */
 		assert_int_equal(!!(desc->flags & VRING_DESC_F_WRITE), desc->len != 0);
+	} else {
+		if (driver->used_idx == __atomic_load_n(&driver->used->idx, __ATOMIC_ACQUIRE))
+			return false;
+		*id = driver->used->ring[driver->used_idx % driver->size].id;
+		*len = driver->used->ring[driver->used_idx % driver->size].len;
+	}
+	assert_in_range(*id, 0, driver->size - 1);
+	return true;
+}
+
+/* In order an element stands for all up to the one that it names (2.6.9, 2.7.8). */
+static bool
+driver_batch(struct driver *driver, uint16_t *id, uint32_t *len)
+{
+	uint16_t last;
+	uint32_t n = 1;
+
+	if (driver->batch == 0) {
+		if (!driver_element(driver, &last, &driver->batch_len))
+			return false;
+		for (; driver->order[(driver->order_head + n - 1) % driver->size] != last; n++)
+			assert_int_not_equal(driver->order_head + n, driver->order_tail);
+		if (!driver->packed)
+			assert_in_range(n, 1, (uint16_t)(driver->used->idx - driver->used_idx));
+		/* One that has bytes in it cannot stand for another. */
+		assert_true(n == 1 || !driver->write);
+		driver->batch = n;
+	}
+	*id = driver->order[driver->order_head++ % driver->size];
+	*len = --driver->batch == 0 ? driver->batch_len : 0;
+	return true;
+}
+
+bool
+driver_used(struct driver *driver, uint32_t *token, uint32_t *len)
+{
+	bool in_order = driver->features & BIT(VIRTIO_F_IN_ORDER);
+	uint16_t id, last;
+	uint32_t i;
+
+	if (!(in_order ? driver_batch(driver, &id, len) : driver_element(driver, &id, len)))
+		return false;
+	if (driver->packed) {
 		driver->next[driver->n_ids++] = id;
 		driver->used_idx += driver->count[id];
 		if (driver->used_idx >= driver->size) {
@@ -318,11 +361,6 @@ driver_used(struct driver *driver, uint32_t *token, uint32_t *len)
 			driver->used_wrap = !driver->used_wrap;
 		}
 	} else {
-		if (driver->used_idx == __atomic_load_n(&driver->used->idx, __ATOMIC_ACQUIRE))
-			return false;
-		id = driver->used->ring[driver->used_idx % driver->size].id;
-		assert_in_range(id, 0, driver->size - 1);
-		*len = driver->used->ring[driver->used_idx % driver->size].len;
 		driver->used_idx++;
 		for (i = 1, last = id; i < driver->count[id]; i++)
 			last = driver->next[last];

@@ -88,9 +88,13 @@ struct driver {
 	uint16_t head;	 /* of it */
 	uint16_t avail_idx, used_idx;
 	bool avail_wrap, used_wrap;
-	uint32_t *token; /* by head or id */
-	uint16_t *count; /* likewise: descriptors it takes */
-	uint32_t n_ids;	 /* packed: free ids */
+	uint32_t *token;		 /* by head or id */
+	uint16_t *count;		 /* likewise: descriptors it takes */
+	uint32_t n_ids;			 /* packed: free ids */
+	uint16_t *order;		 /* in order: heads or ids as added, a ring of size */
+	uint32_t order_head, order_tail; /* free-running */
+	uint32_t batch;			 /* those of a used element that were not taken back yet */
+	uint32_t batch_len;
 };
 
 #define DRIVER_INDIRECT_MAX 16
