@@ -130,6 +130,8 @@ engine_stats(const struct weir_pair *pair, struct pair_stats *sum)
 
 	if (pair->ring[WEIR_PAIR_WAKE_TX] != NULL) {
 		weir_vring_stats(pair->ring[WEIR_PAIR_WAKE_TX], &stats);
+		sum->tx_packets += stats.tx_packets;
+		sum->tx_bytes += stats.tx_bytes;
 		sum->tx_dropped_too_long += stats.tx_dropped_long;
 		sum->tx_dropped_malformed += stats.tx_dropped_short + stats.tx_dropped_offload;
 	}
@@ -267,15 +269,15 @@ static void
 engine_take(struct weir_pair *pair)
 {
 	struct weir_vring *ring = pair->ring[WEIR_PAIR_WAKE_TX];
-	const struct weir_tx_segment *head = pair->segments;
-	uint64_t bytes = 0;
-	uint16_t i, n;
+	uint16_t n;
 
 	if (unlikely(ring == NULL || pair->n_out > PAIR_TX_IDS - PAIR_BURST))
 		return;
-	if (unlikely(rarp_take(pair)))
+	if (unlikely(rarp_take(pair))) {
 		n = 1;
-	else if (!weir_vring_has_work(ring) || (pair->packed && is_being_written(pair, ring)))
+		weir_count(&pair->stats.tx_packets, 1);
+		weir_count(&pair->stats.tx_bytes, pair->segments->frame_len);
+	} else if (!weir_vring_has_work(ring) || (pair->packed && is_being_written(pair, ring)))
 		n = 0;
 	else
 		n = weir_vring_tx_take(ring, pair->segments, PAIR_TX_SEGMENTS, PAIR_BURST);
@@ -283,14 +285,10 @@ engine_take(struct weir_pair *pair)
 	engine_check(pair, WEIR_PAIR_WAKE_TX);
 	if (n == 0)
 		return;
-	for (i = 0; i < n; i++, head = weir_tx_next(head))
-		bytes += head->frame_len;
 	pair->seg_first = 0;
 	pair->tx_burst = n;
 	pair->n_pending = n;
 	pair->n_out += n;
-	weir_count(&pair->stats.tx_packets, n);
-	weir_count(&pair->stats.tx_bytes, bytes);
 }
 
 static void

@@ -56,8 +56,14 @@ finish_write_packets(struct weir_pair *pair, struct weir_vring *ring,
 	uint16_t i = 0, run, written;
 
 	while (i < n_packets) {
-		const struct weir_tx_segment *next = segments;
+		const struct weir_tx_segment *next;
 
+		written = weir_vring_rx_write_plain(ring, segments, n_packets - i);
+		i += written;
+		segments += written;
+		if (likely(i == n_packets))
+			break;
+		next = segments;
 		for (run = 0; i + run < n_packets; run++, next = weir_tx_next(next))
 			if (unlikely((next->offload.flags | next->offload.gso_type) != 0) &&
 			    !weir_offload_fits(&next->offload, takes))

@@ -34,9 +34,24 @@ rx_chain_at(const struct weir_vring *vr, uint32_t i)
 	return &vr->fifo[(vr->fifo_head + i) & RX_FIFO_MASK];
 }
 
+static __rte_always_inline uint32_t
+rx_n_pieces(const struct rx_chain *chain)
+{
+	return likely(chain->plain_len > 0) ? 1 : chain->n_pieces;
+}
+
+/* Bytes of all pieces. */
+static uint32_t
+rx_total(const struct rx_chain *chain)
+{
+	return chain->plain_len > 0 ? chain->plain_len : chain->total;
+}
+
 static struct piece
 rx_piece(const struct weir_vring *vr, const struct rx_chain *chain, uint32_t i)
 {
+	if (chain->plain_len > 0)
+		return (struct piece){.addr = chain->addr, .len = chain->plain_len};
 	if (i == 0)
 		return (struct piece){.addr = chain->addr, .len = chain->first_len};
 	return vr->pool[(chain->pool + i - 1) & RX_POOL_MASK];
@@ -96,7 +111,6 @@ rx_look_run(struct weir_vring *vr, uint32_t n, struct head *special_head, bool *
 	const uint64_t guest = vr->cache_guest, size = vr->cache_size;
 	uint8_t *const base = vr->cache_host;
 	struct rx_chain *const fifo = vr->fifo;
-	const uint16_t pool = vr->pool_tail;
 	const bool stand = vr->headers_stand;
 	struct ring_end end = ring_end(vr, packed);
 	uint32_t run;
@@ -123,16 +137,10 @@ rx_look_run(struct weir_vring *vr, uint32_t n, struct head *special_head, bool *
 		else
 			rte_prefetch0_write(host);
 		rte_prefetch0_write(host + RTE_CACHE_LINE_SIZE);
-		*chain = (struct rx_chain){
-			.addr = host,
-			.plain_len = head.len,
-			.total = head.len,
-			.first_len = head.len,
-			.id = head.id,
-			.n_descs = 1,
-			.n_pieces = 1,
-			.pool = pool,
-		};
+		chain->addr = host;
+		chain->plain_len = head.len;
+		chain->id = head.id;
+		chain->n_descs = 1;
 		ring_step(&end, packed);
 	}
 	vr->avail_idx = end.idx;
@@ -189,7 +197,7 @@ rx_use(struct weir_vring *vr, uint32_t len, const bool packed)
 	const struct rx_chain *chain = rx_chain_at(vr, 0);
 
 	ring_use(vr, chain->id, len, chain->n_descs, packed);
-	vr->pool_head += chain->n_pieces - 1;
+	vr->pool_head += rx_n_pieces(chain) - 1;
 	vr->fifo_head++;
 }
 
@@ -216,7 +224,7 @@ rx_cursor_next(const struct weir_vring *vr, struct rx_cursor *cursor, uint32_t m
 	struct piece part;
 
 	while (cursor->at.len == 0) {
-		if (++cursor->piece == rx_chain_at(vr, cursor->chain)->n_pieces) {
+		if (++cursor->piece == rx_n_pieces(rx_chain_at(vr, cursor->chain))) {
 			if (!vr->mergeable || ++cursor->chain >= rx_count(vr)) {
 				cursor->piece--;
 				return (struct piece){.addr = NULL};
@@ -278,7 +286,7 @@ rx_chains_for(struct weir_vring *vr, uint64_t need, int *reason)
 			rx_look_any(vr, 2 * n + 1);
 		if (n == rx_count(vr))
 			break;
-		have += rx_chain_at(vr, n)->total;
+		have += rx_total(rx_chain_at(vr, n));
 		if (have >= need)
 			return n + 1;
 		if (!vr->mergeable) { /* one buffer a frame (5.1.6.4.1) */
@@ -338,7 +346,7 @@ rx_write(struct weir_vring *vr, const struct weir_tx_segment *segments, uint32_t
 	vr->stats.rx_bytes += frame_len;
 	/* All buffers but the last are filled to their end (5.1.6.4.1). */
 	for (; n_chains > 0; n_chains--, need -= len) {
-		len = RTE_MIN(need, rx_chain_at(vr, 0)->total);
+		len = RTE_MIN(need, rx_total(rx_chain_at(vr, 0)));
 		if (vr->packed)
 			rx_use(vr, len, true);
 		else
@@ -462,6 +470,25 @@ rx_write_run(struct weir_vring *vr, const struct weir_tx_segment *segments, uint
 	return run;
 }
 
+/* As weir_vring_rx_write_plain(). */
+static __rte_always_inline uint32_t
+rx_write_plain(struct weir_vring *vr, const struct weir_tx_segment *segments, uint32_t n,
+	       const bool packed)
+{
+	uint32_t i = 0, run;
+
+	/* Who logs pages goes the slow way, where that is done. */
+	if (unlikely(vr->error != WEIR_VRING_OK || vr->log != NULL))
+		return 0;
+	do {
+		if (rx_count(vr) == 0)
+			rx_look(vr, n - i, packed);
+		run = rx_write_run(vr, &segments[i], n - i, packed);
+		i += run;
+	} while (i < n && run > 0 && rx_count(vr) == 0);
+	return i;
+}
+
 static __rte_always_inline uint16_t
 rx_write_packets(struct weir_vring *vr, const struct weir_tx_segment *segments, uint16_t n,
 		 const bool packed)
@@ -470,16 +497,11 @@ rx_write_packets(struct weir_vring *vr, const struct weir_tx_segment *segments, 
 	int ret;
 
 	while (i < n && likely(vr->error == WEIR_VRING_OK)) {
-		if (rx_count(vr) == 0)
-			rx_look(vr, n - i, packed);
-		/* Who logs pages goes the slow way, where that is done. */
-		if (likely(vr->log == NULL)) {
-			run = rx_write_run(vr, segments, n - i, packed);
-			segments += run;
-			i += run;
-			if (i == n || (run > 0 && rx_count(vr) == 0))
-				continue;
-		}
+		run = rx_write_plain(vr, segments, n - i, packed);
+		segments += run;
+		i += run;
+		if (i == n)
+			break;
 		ret = rx_write_slow(vr, segments);
 		if (ret == -ENOBUFS || ret == -EIO)
 			break;
@@ -512,7 +534,7 @@ weir_vring_rx_capacity(struct weir_vring *vr)
 			return 0;
 		if (n == rx_count(vr) || (n > 0 && !vr->mergeable))
 			break;
-		have += rx_chain_at(vr, n)->total;
+		have += rx_total(rx_chain_at(vr, n));
 	}
 	return n == 0 ? 0 : RTE_MIN(most, have) - vr->header_len;
 }
@@ -590,6 +612,15 @@ weir_vring_rx_write_packets(struct weir_vring *vr, const struct weir_tx_segment 
 	if (vr->packed)
 		return rx_write_packets(vr, segments, n_packets, true);
 	return rx_write_packets(vr, segments, n_packets, false);
+}
+
+uint16_t
+weir_vring_rx_write_plain(struct weir_vring *vr, const struct weir_tx_segment *segments,
+			  uint16_t n_packets)
+{
+	if (vr->packed)
+		return rx_write_plain(vr, segments, n_packets, true);
+	return rx_write_plain(vr, segments, n_packets, false);
 }
 
 void

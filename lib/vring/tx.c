@@ -19,6 +19,7 @@
 struct tx_group {
 	uint32_t n;				  /* packets */
 	uint32_t n_segments;			  /* of all of them */
+	uint64_t bytes;				  /* likewise */
 	uint32_t at[TX_GROUP];			  /* index of the head among the group's segments */
 	const uint8_t *header[TX_GROUP];	  /* where it is to be read */
 	uint8_t copy[TX_GROUP][VRING_HEADER_MAX]; /* of headers that are in pieces */
@@ -208,6 +209,7 @@ tx_look_chain(struct weir_vring *vr, const struct head *head, struct tx_group *g
 	segment->frame_len = g.total - vr->header_len;
 	segment->n_segments = &segments[*n_segments] - segment;
 	segment->offload = (struct weir_offload){0};
+	group->bytes += segment->frame_len;
 	return TX_LOOK_PACKET;
 }
 
@@ -242,6 +244,7 @@ tx_look_run(struct weir_vring *vr, struct tx_group *group, struct weir_tx_segmen
 	const uint8_t **header = &group->header[group->n];
 	struct ring_end end = ring_end(vr, packed);
 	uint32_t run, n_free = vr->n_free;
+	uint64_t bytes = 0;
 
 	*special = false;
 	for (run = 0; run < n; run++) {
@@ -286,10 +289,12 @@ tx_look_run(struct weir_vring *vr, struct tx_group *group, struct weir_tx_segmen
 		segment->n_segments = 1;
 		segment->offload = (struct weir_offload){0};
 		header[run] = host;
+		bytes += len;
 		ring_step(&end, packed);
 	}
 	if (vr->in_order)
 		tx_hold_order(vr, segments, run);
+	group->bytes += bytes;
 	vr->n_free = n_free;
 	vr->n_held += run;
 	vr->avail_idx = end.idx;
@@ -311,6 +316,7 @@ tx_look(struct weir_vring *vr, struct tx_group *group, struct weir_tx_segment *s
 	bool special;
 
 	group->n = 0;
+	group->bytes = 0;
 	n = ring_available(vr, n, packed);
 	while (looked < n && *walked < TX_WALK_MAX && n_segments < room) {
 		run = tx_look_run(vr, group, &segments[n_segments],
@@ -346,6 +352,7 @@ tx_read_headers(struct weir_vring *vr, struct tx_group *group, struct weir_tx_se
 		if (unlikely(!header_read(vr, group->header[i], segment->frame_len,
 					  &segment->offload))) {
 			vr->stats.tx_dropped_offload++;
+			group->bytes -= segment->frame_len;
 			tx_complete(vr, segment->id, packed);
 			continue;
 		}
@@ -372,6 +379,8 @@ tx_take(struct weir_vring *vr, struct weir_tx_segment *segments, uint32_t max_se
 		if (vr->claims)
 			tx_read_headers(vr, &group, segments, packed);
 		taken += group.n;
+		vr->stats.tx_packets += group.n;
+		vr->stats.tx_bytes += group.bytes;
 		segments += group.n_segments;
 		max_segments -= group.n_segments;
 		n -= looked;

@@ -54,12 +54,14 @@ struct piece {
 struct rx_chain {
 	uint8_t *addr;	    /* first piece */
 	uint32_t plain_len; /* of a chain in one piece; else 0 */
-	uint32_t total;	    /* of all pieces */
-	uint32_t first_len; /* of the first piece */
 	uint16_t id;	    /* split: head; packed: buffer id */
 	uint16_t n_descs;   /* in the ring itself */
-	uint16_t n_pieces;  /* at least 1 */
-	uint16_t pool;	    /* where the second piece lies */
+
+	/* Set when it has several pieces. */
+	uint32_t total;	    /* of all of them */
+	uint32_t first_len; /* of the first one */
+	uint16_t n_pieces;
+	uint16_t pool; /* where the second one lies */
 };
 
 /** A tx packet that was taken, by id; not held while n_descs is 0. */

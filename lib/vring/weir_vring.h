@@ -188,11 +188,12 @@ const char *weir_vring_error_name(enum weir_vring_error error);
 /** Frames written, and frames that were not passed on, by reason. The ring goes on. */
 struct weir_vring_stats {
 	uint64_t rx_packets, rx_bytes;
-	uint64_t tx_dropped_short;   /* less than an Ethernet header */
-	uint64_t tx_dropped_long;    /* over WEIR_FRAME_LEN_MAX or WEIR_VRING_SEGMENTS_MAX */
-	uint64_t tx_dropped_offload; /* the header asks for what cannot be */
-	uint64_t rx_dropped_long;    /* longer than the guest's buffers */
-	uint64_t rx_dropped_offload; /* needs what the guest did not negotiate */
+	uint64_t tx_packets, tx_bytes; /* taken */
+	uint64_t tx_dropped_short;     /* less than an Ethernet header */
+	uint64_t tx_dropped_long;      /* over WEIR_FRAME_LEN_MAX or WEIR_VRING_SEGMENTS_MAX */
+	uint64_t tx_dropped_offload;   /* the header asks for what cannot be */
+	uint64_t rx_dropped_long;      /* longer than the guest's buffers */
+	uint64_t rx_dropped_offload;   /* needs what the guest did not negotiate */
 };
 
 /** Since create. Any thread; values may be of different moments. */
@@ -357,6 +358,13 @@ int weir_vring_rx_write_packet(struct weir_vring *vr, const struct weir_rx_meta 
  */
 uint16_t weir_vring_rx_write_packets(struct weir_vring *vr, const struct weir_tx_segment *segments,
 				     uint16_t n_packets);
+
+/**
+ * Likewise, but stop at a packet of several segments or with anything to be done
+ * (offload), which may need more than a copy.
+ */
+uint16_t weir_vring_rx_write_plain(struct weir_vring *vr, const struct weir_tx_segment *segments,
+				   uint16_t n_packets);
 
 /** Show the guest what was written since the last commit: once a burst. */
 void weir_vring_rx_commit(struct weir_vring *vr);
