@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Mode frames: frame queues beside a bare ring of the same kind, and a pipe that
- * carries the pointers; `fenced` are queues whose pushing side executes the fence.
- * The main lcore is the guest's side, the worker the host's. What is handed over is
- * never looked at: the figures are those of the hand-over.
+ * Mode frames: frame queues beside a bare rte_ring, single producer and consumer and of
+ * the same capacity, and a pipe that carries the pointers; `fenced` are queues whose
+ * pushing side executes the fence. The main lcore is the guest's side, the worker the
+ * host's. What is handed over is never looked at: the figures are those of the hand-over.
  *
- * The bare ring is the one inside the queues, used without them: two rings of one
- * kind differ by up to a fifth with the physical place of their lines.
+ * Two rings of one kind differ by up to a fifth with the physical place of their lines:
+ * there are several of each, used in turns.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +20,7 @@
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_pause.h>
+#include <rte_ring.h>
 
 #include "bench.h"
 #include "weir_error.h"
@@ -27,6 +28,7 @@
 
 #define CAPACITY 512
 #define BURST_MAX 32
+#define LANES 8
 
 enum carrier { QUEUES, FENCED, RING, PIPE, N_CARRIERS };
 
@@ -34,8 +36,12 @@ static const char *const carrier_names[N_CARRIERS] = {"weir", "fenced", "rte_rin
 
 struct lane {
 	struct weir_frame_queues *fq, *fenced;
+	struct rte_ring *ring[WEIR_FRAME_WAYS];
 	int pipe[WEIR_FRAME_WAYS][2];
 } __rte_cache_aligned;
+
+/* What is handed over. */
+static struct rte_mbuf some_frame;
 
 /** One measurement; on lines of its own, for both lcores look at it all the time. */
 struct run {
@@ -59,7 +65,7 @@ carrier_push(struct lane *lane, enum carrier carrier, enum weir_frame_way way,
 	case FENCED:
 		return weir_frame_queues_push(lane->fenced, way, frames, n);
 	case RING:
-		return rte_ring_enqueue_burst(lane->fq->ring[way], (void *const *)frames, n, NULL);
+		return rte_ring_enqueue_burst(lane->ring[way], (void *const *)frames, n, NULL);
 	default:
 		bytes = write(lane->pipe[way][1], frames, n * sizeof(*frames));
 		return bytes < 0 ? 0 : bytes / sizeof(*frames);
@@ -78,7 +84,7 @@ carrier_pop(struct lane *lane, enum carrier carrier, enum weir_frame_way way,
 	case FENCED:
 		return weir_frame_queues_pop(lane->fenced, way, frames, n);
 	case RING:
-		return rte_ring_dequeue_burst(lane->fq->ring[way], (void **)frames, n, NULL);
+		return rte_ring_dequeue_burst(lane->ring[way], (void **)frames, n, NULL);
 	default:
 		bytes = read(lane->pipe[way][0], frames, n * sizeof(*frames));
 		return bytes < 0 ? 0 : bytes / sizeof(*frames);
@@ -146,10 +152,12 @@ drain(struct run *run, enum carrier carrier)
 static __rte_always_inline double
 feed(struct run *run, enum carrier carrier)
 {
-	struct rte_mbuf *frames[BURST_MAX] = {NULL};
+	struct rte_mbuf *frames[BURST_MAX];
 	uint64_t start, now, n = 0;
 	unsigned int i;
 
+	for (i = 0; i < BURST_MAX; i++)
+		frames[i] = &some_frame;
 	run_line_up(run);
 	start = rte_rdtsc();
 	do {
@@ -179,7 +187,7 @@ echo(struct run *run, enum carrier carrier)
 static __rte_always_inline double
 ask(struct run *run, enum carrier carrier)
 {
-	struct rte_mbuf *frame = NULL;
+	struct rte_mbuf *frame = &some_frame;
 	uint64_t start, now, n = 0;
 
 	run_line_up(run);
@@ -278,7 +286,7 @@ struct shape {
 
 static void
 shape_measure(const struct bench_options *options, const struct bench_table *table,
-	      const char *what, struct lane *lane, const struct shape *shape)
+	      const char *what, struct lane *lanes, const struct shape *shape)
 {
 	double figures[N_CARRIERS][100], medians[N_CARRIERS];
 	enum carrier carrier;
@@ -287,7 +295,7 @@ shape_measure(const struct bench_options *options, const struct bench_table *tab
 	for (round = 0; bench_round(options, what, round); round++) {
 		for (carrier = 0; carrier < N_CARRIERS; carrier++) {
 			struct run run = {
-				.lane = lane,
+				.lane = &lanes[round % LANES],
 				.carrier = carrier,
 				.burst = shape->burst,
 				.sleeps = shape->sleeps,
@@ -308,7 +316,7 @@ shape_measure(const struct bench_options *options, const struct bench_table *tab
 }
 
 static void
-lane_measure(const struct bench_options *options, struct lane *lane)
+lanes_measure(const struct bench_options *options, struct lane *lanes)
 {
 	const struct bench_table rate = {
 		.mode = "frames",
@@ -327,35 +335,44 @@ lane_measure(const struct bench_options *options, struct lane *lane)
 	};
 
 	bench_table_head(options, &rate);
-	shape_measure(options, &rate, "1 a push", lane,
+	shape_measure(options, &rate, "1 a push", lanes,
 		      &(struct shape){feed_any, drain_any, 1, false});
-	shape_measure(options, &rate, "8 a push", lane,
+	shape_measure(options, &rate, "8 a push", lanes,
 		      &(struct shape){feed_any, drain_any, 8, false});
-	shape_measure(options, &rate, "32 a push", lane,
+	shape_measure(options, &rate, "32 a push", lanes,
 		      &(struct shape){feed_any, drain_any, 32, false});
-	shape_measure(options, &rate, "32 a push, sleeps when empty", lane,
+	shape_measure(options, &rate, "32 a push, sleeps when empty", lanes,
 		      &(struct shape){feed_any, drain_any, 32, true});
 	bench_table_head(options, &latency);
-	shape_measure(options, &latency, "both spin", lane,
+	shape_measure(options, &latency, "both spin", lanes,
 		      &(struct shape){ask_any, echo_any, 1, false});
-	shape_measure(options, &latency, "both sleep", lane,
+	shape_measure(options, &latency, "both sleep", lanes,
 		      &(struct shape){ask_any, echo_any, 1, true});
 }
 
 static int
-lane_open(struct lane *lane)
+lane_open(struct lane *lane, unsigned int i)
 {
 	enum weir_frame_way way;
+	char name[32];
 
-	memset(lane, 0, sizeof(*lane));
-	lane->fq = weir_frame_queues_create("bench", CAPACITY, 0, SOCKET_ID_ANY);
-	lane->fenced = weir_frame_queues_create("bench_fenced", CAPACITY, WEIR_FRAME_QUEUES_FENCED,
-						SOCKET_ID_ANY);
+	snprintf(name, sizeof(name), "bench%u", i);
+	lane->fq = weir_frame_queues_create(name, CAPACITY, 0, SOCKET_ID_ANY);
+	snprintf(name, sizeof(name), "fenced%u", i);
+	lane->fenced =
+		weir_frame_queues_create(name, CAPACITY, WEIR_FRAME_QUEUES_FENCED, SOCKET_ID_ANY);
 	if (lane->fq == NULL || lane->fenced == NULL)
 		return -rte_errno;
-	for (way = 0; way < WEIR_FRAME_WAYS; way++)
+	for (way = 0; way < WEIR_FRAME_WAYS; way++) {
+		snprintf(name, sizeof(name), "bare%u_%u", i, way);
+		lane->ring[way] = rte_ring_create(name, CAPACITY, SOCKET_ID_ANY,
+						  RING_F_EXACT_SZ | RING_F_SP_ENQ | RING_F_SC_DEQ);
+		if (lane->ring[way] == NULL)
+			return weir_error(rte_errno, "frames: no ring: %s",
+					  rte_strerror(rte_errno));
 		if (pipe2(lane->pipe[way], O_NONBLOCK) != 0)
 			return weir_error(errno, "frames: no pipe: %s", strerror(errno));
+	}
 	return 0;
 }
 
@@ -369,6 +386,7 @@ lane_close(struct lane *lane)
 			close(lane->pipe[way][0]);
 			close(lane->pipe[way][1]);
 		}
+		rte_ring_free(lane->ring[way]);
 	}
 	weir_frame_queues_unref(lane->fenced);
 	weir_frame_queues_unref(lane->fq);
@@ -377,15 +395,18 @@ lane_close(struct lane *lane)
 static int
 frames_run(const struct bench_options *options)
 {
-	struct lane lane;
-	int rc;
+	struct lane lanes[LANES] = {0};
+	unsigned int i;
+	int rc = 0;
 
 	if (options->worker >= RTE_MAX_LCORE)
 		return weir_error(EINVAL, "frames: a second lcore is needed: -l 0,1");
-	rc = lane_open(&lane);
+	for (i = 0; i < LANES && rc == 0; i++)
+		rc = lane_open(&lanes[i], i);
 	if (rc == 0)
-		lane_measure(options, &lane);
-	lane_close(&lane);
+		lanes_measure(options, lanes);
+	for (i = 0; i < LANES; i++)
+		lane_close(&lanes[i]);
 	return rc;
 }
 

@@ -29,7 +29,7 @@ WEIR_LOG_DECLARE(frame_queues);
 
 struct weir_frame_host {
 	struct weir_frame_queues *fq;
-	struct rte_ring *empty, *done;
+	struct weir_frame_ring *empty, *done;
 	const struct lease_shared *shared;
 	int life_fd;	  /* closes with this process, if not before */
 	uint32_t relayed; /* set by any thread, taken by the one that waits */
@@ -186,7 +186,7 @@ weir_frame_host_receive(struct weir_frame_host *host, struct rte_mbuf **frames, 
 uint16_t
 weir_frame_host_get(struct weir_frame_host *host, struct rte_mbuf **frames, uint16_t n)
 {
-	return rte_ring_dequeue_burst(host->empty, (void **)frames, n, NULL);
+	return weir_frame_ring_pop(host->empty, frames, n);
 }
 
 uint16_t
@@ -201,7 +201,7 @@ weir_frame_host_put(struct weir_frame_host *host, struct rte_mbuf **frames, uint
 	if (n == 0)
 		return;
 	/* It holds all there are. */
-	rte_ring_enqueue_bulk(host->done, (void *const *)frames, n, NULL);
+	weir_frame_ring_push(host->done, frames, n);
 	/* As weir_frame_queues_pop(): the owner may be out of frames, and asleep. */
 	rte_compiler_barrier();
 	if (unlikely(__atomic_load_n(&host->fq->shared->n_wanting_room[WEIR_GUEST_TO_HOST],

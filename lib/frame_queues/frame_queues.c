@@ -17,16 +17,11 @@
 
 #include <rte_errno.h>
 #include <rte_malloc.h>
+#include <rte_ring.h>
 #include <rte_string_fns.h>
 
 #include "weir_error.h"
 #include "weir_frame_queues.h"
-
-/*
- * Processors fetch lines in pairs: at this alignment no line that one side polls is in
- * a pair with one that the other side writes.
- */
-#define SHARED_ALIGN (2 * RTE_CACHE_LINE_SIZE)
 
 static void frame_queues_info(struct weir_object *object, struct rte_tel_data *dict);
 static void frame_queues_stats(struct weir_object *object, struct rte_tel_data *dict);
@@ -43,11 +38,16 @@ from_object(struct weir_object *object)
 	return RTE_PTR_SUB(object, offsetof(struct weir_frame_queues, object));
 }
 
-/* Bytes of a ring that holds capacity frames: it keeps one slot more, a power of two. */
+#define MULTI (WEIR_FRAME_QUEUES_MULTI_GUEST | WEIR_FRAME_QUEUES_MULTI_HOST)
+
+/* Bytes of one way's ring; an rte_ring keeps a slot more, a power of two. */
 static size_t
-ring_bytes(uint32_t capacity)
+ring_bytes(uint32_t capacity, unsigned int flags)
 {
-	return rte_ring_get_memsize(rte_align32pow2(capacity + 1));
+	if (flags & MULTI)
+		return RTE_ALIGN_CEIL(rte_ring_get_memsize(rte_align32pow2(capacity + 1)),
+				      WEIR_FRAME_RING_ALIGN);
+	return weir_frame_ring_bytes(capacity);
 }
 
 static int
@@ -62,17 +62,24 @@ rings_init(struct weir_frame_queues_shared *shared, const char *name, uint32_t c
 		[WEIR_HOST_TO_GUEST] =
 			(multi_host ? 0 : RING_F_SP_ENQ) | (multi_guest ? 0 : RING_F_SC_DEQ),
 	};
+	char *place = RTE_PTR_ALIGN_CEIL((char *)(shared + 1), WEIR_FRAME_RING_ALIGN);
 	char ring_name[RTE_RING_NAMESIZE];
 	unsigned int way;
 	int ret = 0;
 
+	shared->capacity = capacity;
 	/* For whoever looks with a debugger: these rings are in no list. */
 	rte_strscpy(ring_name, name, sizeof(ring_name));
 	for (way = 0; way < WEIR_FRAME_WAYS && ret == 0; way++) {
-		shared->ring[way] =
-			RTE_PTR_ADD(shared, sizeof(*shared) + way * ring_bytes(capacity));
-		ret = rte_ring_init(shared->ring[way], ring_name, capacity,
-				    single[way] | RING_F_EXACT_SZ);
+		if (flags & MULTI) {
+			shared->multi[way] = (struct rte_ring *)place;
+			ret = rte_ring_init(shared->multi[way], ring_name, capacity,
+					    single[way] | RING_F_EXACT_SZ);
+		} else {
+			shared->ring[way] = (struct weir_frame_ring *)place;
+			weir_frame_ring_init(shared->ring[way], capacity);
+		}
+		place += ring_bytes(capacity, flags);
 	}
 	return ret;
 }
@@ -170,8 +177,9 @@ weir_frame_queues_create(const char *name, uint32_t capacity, unsigned int flags
 		goto fail;
 	}
 	shared = rte_zmalloc_socket("weir_frame_queues",
-				    sizeof(*shared) + WEIR_FRAME_WAYS * ring_bytes(capacity),
-				    SHARED_ALIGN, numa_node);
+				    RTE_ALIGN_CEIL(sizeof(*shared), WEIR_FRAME_RING_ALIGN) +
+					    WEIR_FRAME_WAYS * ring_bytes(capacity, flags),
+				    WEIR_FRAME_RING_ALIGN, numa_node);
 	fq = hold_new(shared);
 	if (shared == NULL || fq == NULL) {
 		ret = weir_error(ENOMEM, "frame queues '%s': no memory for %u frames", name,
@@ -211,14 +219,39 @@ weir_frame_queues_ref(struct weir_frame_queues *fq)
 	return fq;
 }
 
+uint32_t
+weir_frame_queues_push_multi(const struct weir_frame_queues *fq, enum weir_frame_way way,
+			     struct rte_mbuf *const *frames, uint32_t n)
+{
+	return rte_ring_enqueue_burst(fq->shared->multi[way], (void *const *)frames, n, NULL);
+}
+
+uint32_t
+weir_frame_queues_pop_multi(const struct weir_frame_queues *fq, enum weir_frame_way way,
+			    struct rte_mbuf **frames, uint32_t n)
+{
+	return rte_ring_dequeue_burst(fq->shared->multi[way], (void **)frames, n, NULL);
+}
+
+uint32_t
+weir_frame_queues_count_multi(const struct weir_frame_queues *fq, enum weir_frame_way way)
+{
+	/* As rte_ring_count(), which reads what others write without saying so to the compiler. */
+	const struct rte_ring *ring = fq->shared->multi[way];
+	uint32_t cons = __atomic_load_n(&ring->cons.tail, __ATOMIC_ACQUIRE);
+	uint32_t prod = __atomic_load_n(&ring->prod.tail, __ATOMIC_ACQUIRE);
+	uint32_t count = (prod - cons) & ring->mask;
+
+	return RTE_MIN(count, ring->capacity);
+}
+
 static void
 free_frames(struct weir_frame_queues *fq, enum weir_frame_way way)
 {
 	struct rte_mbuf *frames[64];
-	unsigned int n;
+	uint16_t n;
 
-	while ((n = rte_ring_dequeue_burst(fq->ring[way], (void **)frames, RTE_DIM(frames), NULL)) >
-	       0)
+	while ((n = weir_frame_queues_pop(fq, way, frames, RTE_DIM(frames))) > 0)
 		rte_pktmbuf_free_bulk(frames, n);
 }
 
@@ -318,8 +351,12 @@ weir_frame_queues_reset(struct weir_frame_queues *fq)
 
 	for (i = 0; i < RTE_DIM(wakes.wake); i++)
 		weir_wake_reset(wakes.wake[i]);
-	for (i = 0; i < WEIR_FRAME_WAYS; i++)
-		rte_ring_reset(fq->ring[i]);
+	for (i = 0; i < WEIR_FRAME_WAYS; i++) {
+		if (fq->ring[i] != NULL)
+			weir_frame_ring_reset(fq->ring[i]);
+		else
+			rte_ring_reset(fq->shared->multi[i]);
+	}
 	room_reset(fq->shared);
 	fq->shared->shutting_down = 0;
 }

@@ -22,18 +22,15 @@
 #define FRAMES_PER_CAPACITY 4
 #define CAPACITY_MAX 16384
 
-static struct rte_ring *
-ring_new(const char *name, uint32_t capacity, int numa_node)
+static struct weir_frame_ring *
+ring_new(uint32_t capacity, int numa_node)
 {
-	size_t bytes = rte_ring_get_memsize(rte_align32pow2(capacity + 1));
-	struct rte_ring *ring;
+	struct weir_frame_ring *ring =
+		rte_zmalloc_socket("weir_frame_lease", weir_frame_ring_bytes(capacity),
+				   WEIR_FRAME_RING_ALIGN, numa_node);
 
-	ring = rte_zmalloc_socket("weir_frame_lease", bytes, RTE_CACHE_LINE_SIZE, numa_node);
-	if (ring != NULL && rte_ring_init(ring, name, capacity,
-					  RING_F_EXACT_SZ | RING_F_SP_ENQ | RING_F_SC_DEQ) != 0) {
-		rte_free(ring);
-		ring = NULL;
-	}
+	if (ring != NULL)
+		weir_frame_ring_init(ring, capacity);
 	return ring;
 }
 
@@ -61,8 +58,8 @@ lease_memory(struct weir_frame_lease *lease, const struct weir_frame_lease_conf 
 
 	lease->shared = rte_zmalloc_socket("weir_frame_lease", sizeof(*lease->shared),
 					   RTE_CACHE_LINE_SIZE, conf->numa_node);
-	lease->empty = ring_new("empty", conf->capacity, conf->numa_node);
-	lease->done = ring_new("done", n_all, conf->numa_node);
+	lease->empty = ring_new(conf->capacity, conf->numa_node);
+	lease->done = ring_new(n_all, conf->numa_node);
 	lease->all = calloc(n_all, sizeof(*lease->all));
 	lease->home = calloc(n_all, sizeof(*lease->home));
 	if (lease->shared == NULL || lease->empty == NULL || lease->done == NULL ||
@@ -223,9 +220,9 @@ home_set(struct weir_frame_lease *lease, uint32_t n)
 static void
 home_collect(struct weir_frame_lease *lease)
 {
-	home_set(lease, lease->n_home + rte_ring_dequeue_burst(lease->done,
-							       (void **)&lease->home[lease->n_home],
-							       lease->n_all - lease->n_home, NULL));
+	home_set(lease,
+		 lease->n_home + weir_frame_ring_pop(lease->done, &lease->home[lease->n_home],
+						     lease->n_all - lease->n_home));
 }
 
 static void
@@ -244,7 +241,7 @@ weir_frame_lease_take(struct weir_frame_lease *lease, struct rte_mbuf **frames, 
 {
 	if (unlikely(lease->armed))
 		lease_disarm(lease);
-	n = RTE_MIN(n, weir_frame_queues_room(lease->fq, WEIR_GUEST_TO_HOST));
+	n = weir_frame_ring_admits(lease->fq->ring[WEIR_GUEST_TO_HOST], n);
 	if (lease->n_home < n) {
 		home_collect(lease);
 		n = RTE_MIN(n, lease->n_home);
@@ -281,8 +278,7 @@ lease_supply(struct weir_frame_lease *lease)
 	n = RTE_MIN(n, lease->n_home);
 	for (i = lease->n_home - n; i < lease->n_home; i++)
 		rte_pktmbuf_reset(lease->home[i]);
-	n = rte_ring_enqueue_burst(lease->empty, (void *const *)&lease->home[lease->n_home - n], n,
-				   NULL);
+	n = weir_frame_ring_push(lease->empty, &lease->home[lease->n_home - n], n);
 	home_set(lease, lease->n_home - n);
 	if (n > 0)
 		weir_wake_signal(&lease->fq->guest_wake);
@@ -377,8 +373,8 @@ lease_reclaim(void *arg)
 	__atomic_fetch_add(&lease->n_reclaimed, lease->n_all - lease->n_home, __ATOMIC_RELAXED);
 	memcpy(lease->home, lease->all, lease->n_all * sizeof(*lease->all));
 	home_set(lease, lease->n_all);
-	rte_ring_reset(lease->empty);
-	rte_ring_reset(lease->done);
+	weir_frame_ring_reset(lease->empty);
+	weir_frame_ring_reset(lease->done);
 	weir_frame_queues_reset(lease->fq);
 	if (was_shutting_down)
 		weir_frame_queues_begin_shutdown(lease->fq);

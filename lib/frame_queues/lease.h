@@ -14,8 +14,8 @@
 /** In DPDK memory. */
 struct lease_shared {
 	struct weir_frame_queues_shared *queues;
-	struct rte_ring *empty; /* owner to host */
-	struct rte_ring *done;	/* host to owner; has room for every frame there is */
+	struct weir_frame_ring *empty; /* owner to host */
+	struct weir_frame_ring *done;  /* host to owner; has room for every frame there is */
 	uint32_t frame_bytes;
 	uint32_t n_pairs;
 	uint32_t mtu;	 /* written by the owner */

@@ -17,7 +17,7 @@
 struct weir_frame_lease {
 	/* Of the lcore, or of who has it stand still. */
 	struct weir_frame_queues *fq;
-	struct rte_ring *empty, *done;
+	struct weir_frame_ring *empty, *done;
 	struct rte_mbuf **home; /* a stack */
 	uint32_t n_home;
 	uint32_t n_empty; /* lent unfilled, at most */

@@ -27,8 +27,8 @@
 #include <stdint.h>
 
 #include <rte_mbuf.h>
-#include <rte_ring.h>
 
+#include "weir_frame_ring.h"
 #include "weir_object.h"
 #include "weir_wake.h"
 
@@ -51,7 +51,7 @@ enum weir_frame_way {
 /** Frames that one way may hold, at most. */
 #define WEIR_FRAME_QUEUES_CAPACITY_MAX (1U << 20)
 
-/** What all processes see, in DPDK memory; the two rings follow it. */
+/** What all processes see, in DPDK memory; the rings of the two ways follow it. */
 struct weir_frame_queues_shared {
 	struct weir_wake_word guest_word, host_word, relay_word;
 	/* Written when something out of the ordinary happens. */
@@ -59,19 +59,23 @@ struct weir_frame_queues_shared {
 	/* Asleep, or about to be, until a pop. Fenced queues keep it above 0: signalling has
 	   their fence, and so each of their pops wakes whoever sleeps on the other side. */
 	uint32_t n_wanting_room[WEIR_FRAME_WAYS];
-	struct rte_ring *ring[WEIR_FRAME_WAYS];
+	uint32_t capacity;
+	/* One thread a side; or else, several on one of them. */
+	struct weir_frame_ring *ring[WEIR_FRAME_WAYS];
+	struct rte_ring *multi[WEIR_FRAME_WAYS];
 };
 
 /** One process's hold of the queues; its members are set once, then only read. */
 struct weir_frame_queues {
-	struct rte_ring *ring[WEIR_FRAME_WAYS];
+	/* What pushes and pops look at, on one line. */
+	struct weir_frame_ring *ring[WEIR_FRAME_WAYS]; /* NULL: `multi` */
+	struct weir_frame_queues_shared *shared;
 	/** Rung when a guest's frame arrives: the host side sleeps on it. */
 	struct weir_wake guest_wake;
 	/** Rung when a host frame arrives: the guest's lcore sleeps on it. */
 	struct weir_wake host_wake;
 	/** For helpers of the host side, who ring it with weir_wake_signal(). */
 	struct weir_wake relay_wake;
-	struct weir_frame_queues_shared *shared;
 
 	/* Control; written by references that come and go. */
 	bool is_owner __rte_cache_aligned; /* created them: frees them, and is their named object */
@@ -171,11 +175,20 @@ weir_frame_way_back(enum weir_frame_way way)
 	return way == WEIR_GUEST_TO_HOST ? WEIR_HOST_TO_GUEST : WEIR_GUEST_TO_HOST;
 }
 
+/* For queues of several threads a side: what weir_frame_ring_*() is for one. */
+uint32_t weir_frame_queues_push_multi(const struct weir_frame_queues *fq, enum weir_frame_way way,
+				      struct rte_mbuf *const *frames, uint32_t n);
+uint32_t weir_frame_queues_pop_multi(const struct weir_frame_queues *fq, enum weir_frame_way way,
+				     struct rte_mbuf **frames, uint32_t n);
+uint32_t weir_frame_queues_count_multi(const struct weir_frame_queues *fq, enum weir_frame_way way);
+
 /**
  * Hand over frames, and wake whoever sleeps for them.
  *
  * The way's pushing side. Never blocks.
  *
+ * @param frames
+ *   None of them NULL.
  * @return
  *   Frames taken, a prefix; the rest stays the caller's. To sleep until there is
  *   room, see weir_frame_queues_want_room().
@@ -184,9 +197,10 @@ static __rte_always_inline uint16_t
 weir_frame_queues_push(const struct weir_frame_queues *fq, enum weir_frame_way way,
 		       struct rte_mbuf *const *frames, uint16_t n)
 {
-	unsigned int taken;
+	uint32_t taken = likely(fq->ring[way] != NULL)
+				 ? weir_frame_ring_push(fq->ring[way], frames, n)
+				 : weir_frame_queues_push_multi(fq, way, frames, n);
 
-	taken = rte_ring_enqueue_burst(fq->ring[way], (void *const *)frames, n, NULL);
 	if (taken > 0)
 		weir_wake_signal(weir_frame_queues_wake(fq, way));
 	return taken;
@@ -204,9 +218,10 @@ static __rte_always_inline uint16_t
 weir_frame_queues_pop(const struct weir_frame_queues *fq, enum weir_frame_way way,
 		      struct rte_mbuf **frames, uint16_t n)
 {
-	unsigned int popped;
+	uint32_t popped = likely(fq->ring[way] != NULL)
+				  ? weir_frame_ring_pop(fq->ring[way], frames, n)
+				  : weir_frame_queues_pop_multi(fq, way, frames, n);
 
-	popped = rte_ring_dequeue_burst(fq->ring[way], (void **)frames, n, NULL);
 	if (popped > 0) {
 		/* After the pop, by the same fence as in weir_wake_signal(). */
 		rte_compiler_barrier();
@@ -235,39 +250,26 @@ weir_frame_queues_unwant_room(const struct weir_frame_queues *fq, enum weir_fram
 	__atomic_fetch_sub(&fq->shared->n_wanting_room[way], 1, __ATOMIC_RELAXED);
 }
 
-/**
- * Frames in a ring: as rte_ring_count(), which reads what other threads write
- * without saying so to the compiler.
- */
-static inline uint32_t
-weir_frame_ring_count(const struct rte_ring *ring)
-{
-	uint32_t cons = __atomic_load_n(&ring->cons.tail, __ATOMIC_ACQUIRE);
-	uint32_t prod = __atomic_load_n(&ring->prod.tail, __ATOMIC_ACQUIRE);
-	uint32_t count = (prod - cons) & ring->mask;
-
-	return RTE_MIN(count, ring->capacity);
-}
-
 /** Frames waiting. Any thread; exact for a side while the other is still. */
 static inline uint32_t
 weir_frame_queues_count(const struct weir_frame_queues *fq, enum weir_frame_way way)
 {
-	return weir_frame_ring_count(fq->ring[way]);
-}
-
-/** Frames that a push takes now, at least, on the way's pushing side. */
-static inline uint32_t
-weir_frame_queues_room(const struct weir_frame_queues *fq, enum weir_frame_way way)
-{
-	return fq->ring[way]->capacity - weir_frame_queues_count(fq, way);
+	return likely(fq->ring[way] != NULL) ? weir_frame_ring_count(fq->ring[way])
+					     : weir_frame_queues_count_multi(fq, way);
 }
 
 /** Frames each way holds, as asked at creation. */
 static inline uint32_t
 weir_frame_queues_capacity(const struct weir_frame_queues *fq)
 {
-	return fq->ring[WEIR_GUEST_TO_HOST]->capacity;
+	return fq->shared->capacity;
+}
+
+/** Frames that a push takes now, at least, on the way's pushing side. */
+static inline uint32_t
+weir_frame_queues_room(const struct weir_frame_queues *fq, enum weir_frame_way way)
+{
+	return weir_frame_queues_capacity(fq) - weir_frame_queues_count(fq, way);
 }
 
 #endif

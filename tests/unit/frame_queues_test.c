@@ -63,13 +63,16 @@ static void
 capacity_is_as_asked(void **state)
 {
 	static const uint32_t capacities[] = {1, 2, 31, 32, 33, 1000, 1024};
+	static const unsigned int kinds[] = {0, WEIR_FRAME_QUEUES_MULTI_HOST};
 	struct rte_mbuf *frames[1100];
 	struct weir_frame_queues *fq;
 	enum weir_frame_way way;
-	size_t i;
+	size_t j, i;
 
-	for (i = 0; i < RTE_DIM(capacities); i++) {
-		fq = weir_frame_queues_create("c", capacities[i], 0, SOCKET_ID_ANY);
+	for (j = 0; j < RTE_DIM(capacities) * RTE_DIM(kinds); j++) {
+		i = j % RTE_DIM(capacities);
+		fq = weir_frame_queues_create("c", capacities[i], kinds[j / RTE_DIM(capacities)],
+					      SOCKET_ID_ANY);
 		assert_non_null(fq);
 		assert_int_equal(weir_frame_queues_capacity(fq), capacities[i]);
 		for (way = WEIR_GUEST_TO_HOST; way <= WEIR_HOST_TO_GUEST; way++) {
@@ -101,6 +104,68 @@ push_of_more_than_there_is_room_takes_a_prefix(void **state)
 	assert_memory_equal(popped, frames, 33 * sizeof(frames[0]));
 	assert_int_equal(weir_frame_queues_pop(fq, WEIR_GUEST_TO_HOST, popped, 40), 0);
 	rte_pktmbuf_free_bulk(frames, 40);
+}
+
+/* Round and round, over the end of the slots, and of the indices. */
+static void
+bursts_of_any_size_keep_their_order(void **state)
+{
+	static const uint32_t capacities[] = {1, 3, 8, 33, 64};
+	struct rte_mbuf *frames[64], *popped[64];
+	uint32_t n_pushed, n_popped, laps;
+	unsigned int seed = 3;
+	uint16_t n, i;
+	size_t c;
+
+	get_frames(frames, 64);
+	for (c = 0; c < RTE_DIM(capacities); c++) {
+		struct weir_frame_queues *fq =
+			weir_frame_queues_create("o", capacities[c], 0, SOCKET_ID_ANY);
+		struct weir_frame_ring *ring = fq->ring[WEIR_GUEST_TO_HOST];
+
+		/* As after so many frames. */
+		ring->pushed = ring->popped_seen = ring->next = ring->popped = -1000U;
+		n_pushed = n_popped = 0;
+		for (laps = 0; laps < 2000; laps++) {
+			for (i = 0; i < 64; i++)
+				popped[i] = frames[(n_pushed + i) % 64];
+			n = rand_r(&seed) % 65;
+			i = weir_frame_queues_push(fq, WEIR_GUEST_TO_HOST, popped, n);
+			assert_int_equal(i, RTE_MIN(n, capacities[c] - (n_pushed - n_popped)));
+			n_pushed += i;
+			assert_int_equal(weir_frame_queues_count(fq, WEIR_GUEST_TO_HOST),
+					 n_pushed - n_popped);
+			n = rand_r(&seed) % 65;
+			i = weir_frame_queues_pop(fq, WEIR_GUEST_TO_HOST, popped, n);
+			assert_int_equal(i, RTE_MIN(n, n_pushed - n_popped));
+			while (i-- > 0)
+				assert_ptr_equal(popped[i], frames[(n_popped + i) % 64]);
+			n_popped += RTE_MIN(n, n_pushed - n_popped);
+		}
+		assert_true(n_popped > 1000);
+		while (weir_frame_queues_pop(fq, WEIR_GUEST_TO_HOST, popped, 64) > 0)
+			;
+		weir_frame_queues_unref(fq);
+	}
+	rte_pktmbuf_free_bulk(frames, 64);
+}
+
+static void
+reset_forgets_what_was_inside(void **state)
+{
+	struct weir_frame_queues *fq = *state;
+	struct rte_mbuf *frames[33], *popped[33];
+
+	get_frames(frames, 33);
+	assert_int_equal(weir_frame_queues_push(fq, WEIR_GUEST_TO_HOST, frames, 33), 33);
+	assert_int_equal(weir_frame_queues_pop(fq, WEIR_GUEST_TO_HOST, popped, 7), 7);
+	weir_frame_queues_reset(fq);
+	assert_int_equal(weir_frame_queues_count(fq, WEIR_GUEST_TO_HOST), 0);
+	assert_int_equal(weir_frame_queues_pop(fq, WEIR_GUEST_TO_HOST, popped, 33), 0);
+	assert_int_equal(weir_frame_queues_push(fq, WEIR_GUEST_TO_HOST, frames, 33), 33);
+	assert_int_equal(weir_frame_queues_pop(fq, WEIR_GUEST_TO_HOST, popped, 33), 33);
+	assert_memory_equal(popped, frames, sizeof(frames));
+	rte_pktmbuf_free_bulk(frames, 33);
 }
 
 static void
@@ -465,6 +530,9 @@ main(void)
 		cmocka_unit_test_teardown(capacity_is_as_asked, queues_down),
 		cmocka_unit_test_setup_teardown(push_of_more_than_there_is_room_takes_a_prefix,
 						queues_up_33, queues_down),
+		cmocka_unit_test_teardown(bursts_of_any_size_keep_their_order, queues_down),
+		cmocka_unit_test_setup_teardown(reset_forgets_what_was_inside, queues_up_33,
+						queues_down),
 		cmocka_unit_test_setup_teardown(ways_do_not_mix, queues_up_33, queues_down),
 		cmocka_unit_test_teardown(frames_left_inside_are_freed_with_the_last_reference,
 					  queues_down),
