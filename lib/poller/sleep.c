@@ -12,7 +12,7 @@
  *   4. has every endpoint arm, which looks for itself: behind the look at the pairs,
  *      because a queue that is polled takes itself for awake;
  *   5. waits in epoll, when there was nothing, in the mailbox neither;
- *   6. disarms.
+ *   6. looks at the pairs that woke it, and disarms.
  *
  * Whoever brings work does the mirror: publishes it, fences, looks whether to tell.
  * So either the look sees the work, or its bringer sees the request (virtio 1.1,
@@ -164,9 +164,10 @@ sleep_once(struct weir_poller *poller)
 			sleep->idle_cycles = RTE_MIN(sleep->idle_cycles, sleep->idle_cycles_max);
 		}
 	}
-	sleep_disarm(poller, n_armed);
+	/* First what woke us: nobody waits for the lines of each guest that disarming writes. */
 	if (n >= 0)
 		moved += sleep_events(poller, events, n);
+	sleep_disarm(poller, n_armed);
 	return moved;
 }
 
