@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.." || exit 1
 jobs=${JOBS:-$(nproc)}
 logs=()
 broken=()
+under=()
 declare -A begun
 
 # A sanitizer's finding must fail the test; DPDK's own, which we cannot mend, are listed.
@@ -39,17 +40,18 @@ build()
 	return 1
 }
 
-# run DIR NAME LIMIT [meson test options]: a suite, its log kept under NAME.
+# run DIR NAME LIMIT [meson test options]: a suite, its log kept under NAME; meson and all
+# that it starts below a program that `under` names. (Its --wrapper changes the log's name.)
 run()
 {
-	local dir=$1 name=$2 limit=$3 log=$1/meson-logs/$2.json fixed=()
+	local dir=$1 name=$2 limit=$3 log=$1/meson-logs/$2.json under=("${under[@]}")
 	shift 3
 	# A sanitizer maps its shadow at fixed addresses: more random bits than it knows of
-	# must be turned off for it. (meson's --wrapper would change the log's name.)
-	[ "$dir" = build ] || [ "$(cat /proc/sys/vm/mmap_rnd_bits)" -le 28 ] || fixed=(setarch -R)
+	# must be turned off for it.
+	[ "$dir" = build ] || [ "$(cat /proc/sys/vm/mmap_rnd_bits)" -le 28 ] || under+=(setarch -R)
 	say "test $dir $name"
 	rm -f "$log"
-	timeout --foreground -k 30 "$limit" "${fixed[@]}" meson test -C "$dir" --no-rebuild --logbase "$name" \
+	timeout --foreground -k 30 "$limit" "${under[@]}" meson test -C "$dir" --no-rebuild --logbase "$name" \
 		--print-errorlogs "$@" | grep -vE '^(ninja:|Full log|[A-Z][A-Za-z ]*:  *[0-9]+ *$|$)'
 	# Exit codes are those of the tests; the log has them one by one.
 	[ -s "$log" ] || broken+=("$dir $name")
@@ -98,11 +100,12 @@ sanitize()
 		--num-processes $((jobs + 2))
 }
 
-# As in a container that forbids io_uring: its threads and children inherit the filter.
+# As in a container that forbids io_uring: threads and children inherit the filter.
 without_uring()
 {
-	run build without-uring 2400 --wrapper "$PWD/build/tests/unit/without_uring" \
-		--suite unit --suite integration --num-processes $((jobs + 1))
+	local under=("$PWD/build/tests/unit/without_uring")
+
+	run build without-uring 2400 --suite unit --suite integration --num-processes $((jobs + 1))
 }
 
 case ${1:-all} in

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * without_uring PROGRAM [ARGUMENTS]: run a program that io_uring is refused to. Also
- * for the whole suite: meson test -C build --wrapper build/tests/unit/without_uring
+ * for the whole suite: scripts/test.sh without-uring
  */
 #include <stdio.h>
 #include <string.h>
