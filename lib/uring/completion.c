@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <time.h>
 
+#include <rte_atomic.h>
 #include <rte_common.h>
 #include <rte_debug.h>
+#include <rte_prefetch.h>
 
 #include "uring.h"
 #include "weir_error.h"
@@ -13,10 +15,28 @@
 /** How long cancel_all waits before it asks again. */
 #define CANCEL_AGAIN_US 10000
 
-struct io_uring_sqe *
-ring_submission(struct weir_uring *ring)
+/** Have a kernel thread see what was submitted. */
+static int
+thread_flush(struct weir_uring *ring)
 {
-	return io_uring_get_sqe(&ring->io);
+	struct io_uring_sq *sq = &ring->io.sq;
+	int rc;
+
+	ring_unstage(ring);
+	if (sq->sqe_head == sq->sqe_tail && !ring->unheard)
+		return 0;
+	sq->sqe_head = sq->sqe_tail;
+	/* The requests first. Partner: the kernel's load-acquire of the tail. */
+	__atomic_store_n(sq->ktail, sq->sqe_tail, __ATOMIC_RELEASE);
+	/* Either it sees them, or we that it sleeps. Partner: its fence before it sleeps. */
+	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (likely((__atomic_load_n(sq->kflags, __ATOMIC_RELAXED) & IORING_SQ_NEED_WAKEUP) == 0)) {
+		ring->unheard = false;
+		return 0;
+	}
+	rc = io_uring_submit(&ring->io);
+	ring->unheard = rc < 0;
+	return rc < 0 ? rc : 0;
 }
 
 int
@@ -24,15 +44,32 @@ weir_uring_flush(struct weir_uring *ring)
 {
 	int rc;
 
-	if (ring->plain || io_uring_sq_ready(&ring->io) == 0)
+	if (ring->plain)
+		return 0;
+	if (ring->io.flags & IORING_SETUP_SQPOLL)
+		return thread_flush(ring);
+	ring_unstage(ring);
+	if (io_uring_sq_ready(&ring->io) == 0)
 		return 0;
 	rc = io_uring_submit(&ring->io);
 	if (rc < 0)
 		return rc;
-	/* Of a kernel thread's ring, what is ready is what it has not come to yet. */
-	if (ring->io.flags & IORING_SETUP_SQPOLL)
-		return 0;
 	return io_uring_sq_ready(&ring->io) > 0 ? -EAGAIN : 0;
+}
+
+/** Have the lines here that are used next: what was read is, what was written is filled again. */
+static inline void
+data_fetch(const struct weir_uring_pool *pool, uint16_t index, bool is_write)
+{
+	const uint8_t *data = buffer_data(pool, index);
+
+	if (is_write) {
+		rte_prefetch0_write(data);
+		rte_prefetch0_write(data + RTE_CACHE_LINE_SIZE);
+	} else {
+		rte_prefetch0(data);
+		rte_prefetch0(data + RTE_CACHE_LINE_SIZE);
+	}
 }
 
 /** @return Whether it is told: of a request of the caller's. */
@@ -53,6 +90,7 @@ completion_set(struct weir_uring *ring, uint64_t user_data, int32_t result,
 
 		/* The kernel completes each request once; what else came would free one twice. */
 		RTE_VERIFY(slot->state == SLOT_SUBMITTED && slot->sequence == (uint32_t)user_data);
+		data_fetch(pool, index, slot->is_write);
 		completion->pool = pool;
 		completion->index = index;
 		completion->left = request_over(pool, slot, result);
@@ -80,8 +118,10 @@ plain_reap(struct weir_uring *ring, struct weir_uring_completion *completions, u
 unsigned int
 weir_uring_reap(struct weir_uring *ring, struct weir_uring_completion *completions, unsigned int n)
 {
-	struct io_uring_cqe *cqes[REAP_BURST];
-	unsigned int taken = 0, i, k;
+	struct io_uring_cq *cq = &ring->io.cq;
+	const struct io_uring_cqe *cqe;
+	unsigned int taken = 0;
+	uint32_t head, tail;
 
 	if (ring->plain)
 		return plain_reap(ring, completions, n);
@@ -89,15 +129,17 @@ weir_uring_reap(struct weir_uring *ring, struct weir_uring_completion *completio
 		tally(&ring->stats.overflows, 1);
 		io_uring_get_events(&ring->io);
 	}
-	while (taken < n) {
-		k = io_uring_peek_batch_cqe(&ring->io, cqes, RTE_MIN(n - taken, REAP_BURST));
-		if (k == 0)
-			break;
-		for (i = 0; i < k; i++)
-			taken += completion_set(ring, cqes[i]->user_data, cqes[i]->res,
-						&completions[taken]);
-		io_uring_cq_advance(&ring->io, k);
+	head = *cq->khead;
+	/* Acquire: the completions. Partner: the kernel's release of the tail. */
+	tail = __atomic_load_n(cq->ktail, __ATOMIC_ACQUIRE);
+	if (head == tail)
+		return 0;
+	while (head != tail && taken < n) {
+		cqe = &cq->cqes[head++ & cq->ring_mask];
+		taken += completion_set(ring, cqe->user_data, cqe->res, &completions[taken]);
 	}
+	/* Release: we are done with them. Partner: the kernel's look for room. */
+	__atomic_store_n(cq->khead, head, __ATOMIC_RELEASE);
 	return taken;
 }
 
@@ -136,11 +178,11 @@ control_submit(struct weir_uring *ring, struct io_uring_sqe **sqe)
 {
 	if (ring->plain)
 		return -ENOTSUP;
-	*sqe = ring_submission(ring);
-	if (*sqe == NULL) {
+	if (!ring_has_room(ring)) {
 		tally(&ring->stats.full, 1);
 		return -EAGAIN;
 	}
+	*sqe = ring_submission(ring);
 	number_set(&ring->n_in_flight, ring->n_in_flight + 1);
 	tally(&ring->stats.submitted, 1);
 	/* A number alone may come round to 0, which is nobody's. */
@@ -203,8 +245,8 @@ weir_uring_cancel_all(struct weir_uring *ring, int64_t timeout_us)
 					  ring->owner, ring->n_in_flight, (int)(timeout_us / 1000));
 		weir_uring_flush(ring);
 		/* Again and again: what a kernel thread was about to start is not found. */
-		sqe = ring_submission(ring);
-		if (sqe != NULL) {
+		if (ring_has_room(ring)) {
+			sqe = ring_submission(ring);
 			io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY);
 			sqe->user_data = 0;
 		}

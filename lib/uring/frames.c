@@ -200,9 +200,7 @@ weir_uring_adopt(struct weir_uring_pool *pool, struct rte_mbuf *frame, uint16_t 
 		return -EINVAL;
 	if (pool->slots[*index].state != SLOT_FREE)
 		return -EBUSY;
-	pool->slots[*index].state = SLOT_ACQUIRED;
-	pool->slots[*index].len = 0;
-	pool->slots[*index].done = 0;
+	slot_acquire(&pool->slots[*index]);
 	number_set(&pool->n_acquired, pool->n_acquired + 1);
 	return 0;
 }

@@ -7,29 +7,12 @@
 #include <rte_common.h>
 #include <rte_errno.h>
 #include <rte_malloc.h>
-#include <rte_mbuf.h>
 
 #include "uring.h"
 #include "weir_budget.h"
 #include "weir_error.h"
 #include "weir_frame.h"
 #include "weir_sanitize.h"
-
-void *
-buffer_data(const struct weir_uring_pool *pool, uint16_t index)
-{
-	if (pool->frames != NULL)
-		return rte_pktmbuf_mtod(pool->frames[index], void *);
-	return pool->memory + index * pool->stride;
-}
-
-uint32_t
-buffer_room(const struct weir_uring_pool *pool, uint16_t index)
-{
-	if (pool->frames != NULL)
-		return pool->frames[index]->buf_len - pool->frames[index]->data_off;
-	return pool->buffer_bytes;
-}
 
 struct weir_uring_pool *
 pool_new(struct weir_uring *ring, uint32_t n_buffers, uint32_t buffer_bytes)
@@ -213,9 +196,7 @@ weir_uring_try_acquire(struct weir_uring_pool *pool, uint16_t *index)
 		tally(&pool->exhaustions, 1);
 		return NULL;
 	}
-	pool->slots[*index].state = SLOT_ACQUIRED;
-	pool->slots[*index].len = 0;
-	pool->slots[*index].done = 0;
+	slot_acquire(&pool->slots[*index]);
 	number_set(&pool->n_acquired, pool->n_acquired + 1);
 	tally(&pool->acquires, 1);
 	return buffer_data(pool, *index);

@@ -15,7 +15,6 @@ plain_execute(const struct slot *slot, uint8_t *data)
 	uint32_t len = slot->len - slot->done;
 	ssize_t n;
 
-	data += slot->done;
 	if (slot->offset == WEIR_URING_STREAM)
 		n = slot->is_write ? write(slot->fd, data, len) : read(slot->fd, data, len);
 	else if (slot->is_write)
@@ -25,59 +24,50 @@ plain_execute(const struct slot *slot, uint8_t *data)
 	return n < 0 ? -errno : (int32_t)n;
 }
 
-static bool
+static void
 plain_submit(struct weir_uring *ring, const struct slot *slot, uint8_t *data, uint64_t user_data)
 {
-	struct plain_done *done;
+	struct plain_done *done =
+		&ring->done[(ring->done_first + ring->done_n++) % ring->done_size];
 
-	if (ring->done_n == ring->done_size)
-		return false;
-	done = &ring->done[(ring->done_first + ring->done_n++) % ring->done_size];
 	done->user_data = user_data;
 	done->result = plain_execute(slot, data);
-	return true;
 }
 
-static bool
+static __rte_always_inline void
 kernel_submit(struct weir_uring *ring, const struct slot *slot, uint8_t *data, uint64_t user_data)
 {
-	struct io_uring_sqe *sqe = ring_submission(ring);
-	uint64_t offset =
-		slot->offset == WEIR_URING_STREAM ? slot->offset : slot->offset + slot->done;
-	uint32_t len = slot->len - slot->done;
+	static const uint8_t opcodes[2][2] = {{IORING_OP_READ, IORING_OP_WRITE},
+					      {IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED}};
+	bool fixed = slot->region != REGION_NONE;
 
-	if (sqe == NULL)
-		return false;
-	data += slot->done;
-	if (slot->region == REGION_NONE && slot->is_write)
-		io_uring_prep_write(sqe, slot->fd, data, len, offset);
-	else if (slot->region == REGION_NONE)
-		io_uring_prep_read(sqe, slot->fd, data, len, offset);
-	else if (slot->is_write)
-		io_uring_prep_write_fixed(sqe, slot->fd, data, len, offset, slot->region);
-	else
-		io_uring_prep_read_fixed(sqe, slot->fd, data, len, offset, slot->region);
-	sqe->rw_flags = ring->rw_flags;
-	sqe->user_data = user_data;
-	return true;
+	*ring_submission(ring) = (struct io_uring_sqe){
+		.opcode = opcodes[fixed][slot->is_write],
+		.fd = slot->fd,
+		.off = slot->offset == WEIR_URING_STREAM ? slot->offset : slot->offset + slot->done,
+		.addr = (uintptr_t)data,
+		.len = slot->len - slot->done,
+		.rw_flags = ring->rw_flags,
+		.user_data = user_data,
+		.buf_index = fixed ? slot->region : 0,
+	};
 }
 
-static int64_t
+/** What the slot says; there is room for it. */
+static __rte_always_inline int64_t
 request_submit(struct weir_uring_pool *pool, uint16_t index)
 {
 	struct weir_uring *ring = pool->ring;
 	struct slot *slot = &pool->slots[index];
-	uint8_t *data = buffer_data(pool, index);
-	int64_t user_data = user_data_of(pool->number + 1, index, ring->sequence + 1);
-	bool taken = ring->plain ? plain_submit(ring, slot, data, user_data)
-				 : kernel_submit(ring, slot, data, user_data);
+	uint8_t *data = (uint8_t *)buffer_data(pool, index) + slot->done;
+	int64_t user_data = user_data_of(pool->number + 1, index, ++ring->sequence);
 
-	if (!taken) {
-		tally(&ring->stats.full, 1);
-		return -EAGAIN;
-	}
-	slot->sequence = ++ring->sequence;
+	slot->sequence = ring->sequence;
 	slot->state = SLOT_SUBMITTED;
+	if (unlikely(ring->plain))
+		plain_submit(ring, slot, data, user_data);
+	else
+		kernel_submit(ring, slot, data, user_data);
 	number_set(&ring->n_in_flight, ring->n_in_flight + 1);
 	number_set(&pool->n_in_flight, pool->n_in_flight + 1);
 	tally(&ring->stats.submitted, 1);
@@ -85,36 +75,46 @@ request_submit(struct weir_uring_pool *pool, uint16_t index)
 	return user_data;
 }
 
-static int
-acquired_check(const struct weir_uring_pool *pool, uint16_t index)
+/** Whether a request can be made of this buffer: 0, or the errno of submit. */
+static __rte_always_inline int
+request_check(const struct weir_uring_pool *pool, uint16_t index)
 {
-	if (index >= pool->n_buffers || pool->slots[index].state == SLOT_FREE)
+	if (unlikely(index >= pool->n_buffers || pool->slots[index].state == SLOT_FREE))
 		return -EINVAL;
-	return pool->slots[index].state == SLOT_ACQUIRED ? 0 : -EBUSY;
+	if (unlikely(pool->slots[index].state != SLOT_ACQUIRED))
+		return -EBUSY;
+	return 0;
 }
 
-static int64_t
+static __rte_always_inline int
+room_check(struct weir_uring *ring)
+{
+	if (likely(ring->plain ? ring->done_n < ring->done_size : ring_has_room(ring)))
+		return 0;
+	tally(&ring->stats.full, 1);
+	return -EAGAIN;
+}
+
+static __rte_always_inline int64_t
 submit(struct weir_uring_pool *pool, bool is_write, int fd, uint16_t index, uint64_t offset,
        uint32_t len)
 {
-	struct slot *slot, before;
-	int64_t user_data = acquired_check(pool, index);
+	struct slot *slot = &pool->slots[index];
+	int rc = request_check(pool, index);
 
-	if (user_data != 0)
-		return user_data;
-	if (len > buffer_room(pool, index))
+	if (unlikely(rc != 0))
+		return rc;
+	if (unlikely(len > buffer_room(pool, index)))
 		return -EMSGSIZE;
-	slot = &pool->slots[index];
-	before = *slot;
+	rc = room_check(pool->ring);
+	if (unlikely(rc != 0))
+		return rc;
 	slot->is_write = is_write;
 	slot->fd = fd;
 	slot->offset = offset;
 	slot->len = len;
 	slot->done = 0;
-	user_data = request_submit(pool, index);
-	if (user_data < 0)
-		*slot = before;
-	return user_data;
+	return request_submit(pool, index);
 }
 
 int64_t
@@ -134,13 +134,14 @@ weir_uring_submit_write_fixed(struct weir_uring_pool *pool, int fd, uint16_t ind
 int64_t
 weir_uring_submit_rest(struct weir_uring_pool *pool, uint16_t index)
 {
-	int rc = acquired_check(pool, index);
+	int rc = request_check(pool, index);
 
 	if (rc != 0)
 		return rc;
 	if (pool->slots[index].done == pool->slots[index].len)
 		return -ENODATA;
-	return request_submit(pool, index);
+	rc = room_check(pool->ring);
+	return rc != 0 ? rc : request_submit(pool, index);
 }
 
 uint32_t

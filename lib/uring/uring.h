@@ -20,6 +20,8 @@
 
 #include <liburing.h>
 
+#include <rte_mbuf.h>
+
 #include "weir_log.h"
 #include "weir_uring.h"
 
@@ -29,6 +31,8 @@ WEIR_LOG_DECLARE(uring);
 #define POOLS_MAX 32
 /** Pieces of memory registered with one ring: a pool of frames may take several. */
 #define REGIONS_MAX 256
+/** Submissions that are copied to the kernel's queue together. */
+#define STAGED_MAX 64
 /** The region of a buffer that is not registered. */
 #define REGION_NONE UINT16_MAX
 /** What the kernel registers in one piece, io_buffer_validate(). */
@@ -80,7 +84,10 @@ struct weir_uring {
 	struct io_uring io;
 	const char *owner;
 	bool plain, plain_allowed;
-	int rw_flags; /* of each read and write, preadv2(2) */
+	bool unheard;	/* the kernel thread sleeps, and could not be woken */
+	int rw_flags;	/* of each read and write, preadv2(2) */
+	uint32_t taken; /* submissions that the kernel had taken when this was last looked up */
+	uint32_t n_staged;
 	uint32_t sequence;
 	uint32_t n_in_flight;
 	uint32_t n_pools;
@@ -91,6 +98,8 @@ struct weir_uring {
 	/* A plain ring's. */
 	struct plain_done *done;
 	uint32_t done_size, done_first, done_n;
+
+	struct io_uring_sqe staged[STAGED_MAX];
 };
 
 /* One thread writes, any reads. */
@@ -119,8 +128,80 @@ user_data_of(uint16_t pool_plus_1, uint16_t index, uint32_t sequence)
 	return (int64_t)pool_plus_1 << 48 | (int64_t)index << 32 | sequence;
 }
 
-/** A submission, with the user data of a new request; NULL when there is no room. */
-struct io_uring_sqe *ring_submission(struct weir_uring *ring);
+/** From free, by its first owner: nothing is left of a request. */
+static inline void
+slot_acquire(struct slot *slot)
+{
+	slot->state = SLOT_ACQUIRED;
+	slot->len = slot->done = 0;
+}
+
+/** Where a buffer lies. */
+static inline void *
+buffer_data(const struct weir_uring_pool *pool, uint16_t index)
+{
+	if (pool->frames != NULL)
+		return rte_pktmbuf_mtod(pool->frames[index], void *);
+	return pool->memory + index * pool->stride;
+}
+
+static inline uint32_t
+buffer_room(const struct weir_uring_pool *pool, uint16_t index)
+{
+	if (pool->frames != NULL)
+		return pool->frames[index]->buf_len - pool->frames[index]->data_off;
+	return pool->buffer_bytes;
+}
+
+/*
+ * What the kernel thread of a ring has read lies in its core's cache, and each line that is
+ * written there again waits for it. Such waits overlap when the stores follow each other
+ * closely, and not when the rest of a submit is between them (a core holds some 64 stores).
+ * So submissions are made in lines of our own, and copied to the queue back to back.
+ *
+ * The heads and tails of both queues, and the flags, are words of one line that the thread
+ * looks at all the time: the kernel is asked for room only when none is known of, and told of
+ * what was submitted, and of what was reaped, once a burst.
+ */
+
+static inline uint32_t
+ring_tail(const struct weir_uring *ring)
+{
+	return ring->io.sq.sqe_tail + ring->n_staged;
+}
+
+/** Whether there is room for a submission. */
+static inline bool
+ring_has_room(struct weir_uring *ring)
+{
+	const struct io_uring_sq *sq = &ring->io.sq;
+
+	if (likely(ring_tail(ring) - ring->taken < sq->ring_entries))
+		return true;
+	ring->taken = __atomic_load_n(sq->khead, __ATOMIC_ACQUIRE);
+	return ring_tail(ring) - ring->taken < sq->ring_entries;
+}
+
+/** Copy what is staged to the queue. */
+static inline void
+ring_unstage(struct weir_uring *ring)
+{
+	struct io_uring_sq *sq = &ring->io.sq;
+	uint32_t i;
+
+	for (i = 0; i < ring->n_staged; i++)
+		sq->sqes[sq->sqe_tail++ & sq->ring_mask] = ring->staged[i];
+	ring->n_staged = 0;
+}
+
+/** A submission, where there is room; all of it is to be set. */
+static inline struct io_uring_sqe *
+ring_submission(struct weir_uring *ring)
+{
+	if (unlikely(ring->n_staged == STAGED_MAX))
+		ring_unstage(ring);
+	return &ring->staged[ring->n_staged++];
+}
 
 /** Register memory. @return Its number, or negative errno with a sentence. */
 int ring_region_add(struct weir_uring *ring, void *base, size_t bytes);
@@ -135,10 +216,6 @@ void ring_pool_remove(struct weir_uring *ring, struct weir_uring_pool *pool);
 
 /** The request of @p slot is over. @return Bytes left. */
 uint32_t request_over(struct weir_uring_pool *pool, struct slot *slot, int32_t result);
-
-/** Where a buffer lies, and how long it is. */
-void *buffer_data(const struct weir_uring_pool *pool, uint16_t index);
-uint32_t buffer_room(const struct weir_uring_pool *pool, uint16_t index);
 
 /** For frames.c: a pool with slots, all free, and without memory. */
 struct weir_uring_pool *pool_new(struct weir_uring *ring, uint32_t n_buffers,

@@ -388,11 +388,20 @@ pool_make(struct sqpoll_queue *q, uint32_t buffer_bytes, uint32_t n, int numa_no
 					       });
 }
 
+/** In lines of an odd number: the first ones of all buffers then have all sets of a cache. */
+static uint32_t
+lines_odd(uint32_t bytes)
+{
+	return RTE_ALIGN_CEIL(bytes, RTE_CACHE_LINE_SIZE) | RTE_CACHE_LINE_SIZE;
+}
+
 static int
 pools_make(struct sqpoll_queue *q, const struct tap_queue_conf *conf)
 {
-	uint32_t small = RTE_MAX(SMALL_BYTES, conf->mtu + L2_BYTES + WEIR_OFFLOAD_VNET_SIZE);
-	uint32_t large = WEIR_FRAME_LEN_MAX + WEIR_OFFLOAD_VNET_SIZE;
+	/* A byte more than the longest tells of one that was cut. */
+	uint32_t small =
+		lines_odd(RTE_MAX(SMALL_BYTES, conf->mtu + L2_BYTES + WEIR_OFFLOAD_VNET_SIZE + 1));
+	uint32_t large = lines_odd(WEIR_FRAME_LEN_MAX + WEIR_OFFLOAD_VNET_SIZE + 1);
 	bool receives_long = conf->rx_offloads & (WEIR_OFFLOAD_CAP_TSO4 | WEIR_OFFLOAD_CAP_TSO6);
 
 	q->reads_wanted = READS_MIN;
@@ -400,10 +409,9 @@ pools_make(struct sqpoll_queue *q, const struct tap_queue_conf *conf)
 	q->small = pool_make(q, small, TX_SMALL, conf->numa_node);
 	if (q->small != NULL)
 		q->large = pool_make(q, large, TX_LARGE, conf->numa_node);
-	/* A byte more than the longest tells of one that was cut. */
 	if (q->large != NULL)
-		q->reads = pool_make(q, (receives_long ? large : small) + 1, q->reads_max,
-				     conf->numa_node);
+		q->reads =
+			pool_make(q, receives_long ? large : small, q->reads_max, conf->numa_node);
 	return q->reads != NULL ? 0 : -rte_errno;
 }
 
