@@ -23,8 +23,8 @@ packages+=(dpdk dpdk-dev openvswitch-switch-dpdk)
 packages+=(qemu-system-x86 busybox-static ethtool cpio gzip kmod lz4 xz-utils)
 # the host's side of a test network
 packages+=(iproute2 iputils-ping procps)
-# who reads what capture writes
-packages+=(tshark)
+# who reads what capture writes, and its peers
+packages+=(tshark tcpdump)
 # charts of the benchmarks
 packages+=(gnuplot-nox)
 # lint
