@@ -63,6 +63,9 @@ pair_leaves_a_lcore_that_is_late(void **state)
 
 	assert_int_equal(sigaction(SIGUSR1, &late, &before), 0);
 	place_open(0, "loop", "", 0);
+	/* An lcore that is late in the middle of a call is taken for held: see call.c. */
+	for (i = 0; i < RTE_DIM(places[0].guest.rings); i++)
+		places[0].guest.rings[i].avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
 	vhost_guest_set(&places[0].guest.sending, true);
 	for (i = 0; i < 3; i++) {
 		struct weir_target *target;

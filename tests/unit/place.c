@@ -76,6 +76,7 @@ place_stats(struct weir_guest *guest)
 
 	pthread_mutex_lock(&guest->lock);
 	pair_stats_add(&stats, &guest->pairs[0]->stats);
+	guest->path->stats(guest->pairs[0], &stats);
 	pthread_mutex_unlock(&guest->lock);
 	return stats;
 }
@@ -134,7 +135,7 @@ void
 place_settle(struct place *from, struct place *to, bool lossless)
 {
 	vhost_guest_set(&from->guest.sending, false);
-	usleep(2000);
+	place_wait_more(&from->guest.laps, 2);
 	place_wait_past(&from->guest.done, vhost_guest_count(&from->guest.sent));
 	if (lossless) {
 		place_wait_past(&to->guest.received, vhost_guest_count(&from->guest.sent));

@@ -163,6 +163,7 @@ guest_main(void *arg)
 	while (!__atomic_load_n(&guest->ends, __ATOMIC_ACQUIRE)) {
 		bool sent = send_some(guest);
 
+		count(&guest->laps, 1);
 		if (!receive_some(guest) && !sent)
 			sched_yield();
 	}

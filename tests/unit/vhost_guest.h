@@ -31,6 +31,7 @@ struct vhost_guest {
 	/* Atomic: the test's, the thread's. */
 	bool sending, receiving, ends;
 	uint64_t sent, done; /* tx frames posted, and descriptors that came back */
+	uint64_t laps;	     /* of the thread: two more, and it has seen what the test has set */
 	uint64_t received;
 	uint64_t lost;	    /* numbers that were passed over */
 	uint64_t disorders; /* frames that came late or twice, or damaged */
