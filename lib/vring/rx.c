@@ -321,7 +321,7 @@ rx_write(struct weir_vring *vr, const struct weir_tx_segment *segments, uint32_t
 	if (unlikely(vr->error != WEIR_VRING_OK))
 		return -EIO;
 	if (!header_make(vr, offload, header)) {
-		vr->stats.rx_dropped_offload++;
+		weir_count(&vr->stats.rx_dropped_offload, 1);
 		return -EOPNOTSUPP;
 	}
 	n_chains = rx_chains_for(vr, need, &reason);
@@ -329,7 +329,7 @@ rx_write(struct weir_vring *vr, const struct weir_tx_segment *segments, uint32_t
 		return -EIO;
 	if (n_chains == 0) {
 		if (reason == -EMSGSIZE)
-			vr->stats.rx_dropped_long++;
+			weir_count(&vr->stats.rx_dropped_long, 1);
 		return reason;
 	}
 	n_buffers = n_chains;
@@ -342,8 +342,8 @@ rx_write(struct weir_vring *vr, const struct weir_tx_segment *segments, uint32_t
 		len = RTE_MIN(left, segments->len);
 		rx_cursor_write(vr, &cursor, segments->addr, len);
 	}
-	vr->stats.rx_packets++;
-	vr->stats.rx_bytes += frame_len;
+	weir_count(&vr->stats.rx_packets, 1);
+	weir_count(&vr->stats.rx_bytes, frame_len);
 	/* All buffers but the last are filled to their end (5.1.6.4.1). */
 	for (; n_chains > 0; n_chains--, need -= len) {
 		len = RTE_MIN(need, rx_total(rx_chain_at(vr, 0)));
@@ -365,7 +365,7 @@ rx_write_tagged(struct weir_vring *vr, const struct weir_tx_segment *segments)
 	uint32_t n = segments->n_segments, i, have = 0, part;
 
 	if (n > WEIR_VRING_SEGMENTS_MAX || segments->frame_len < VLAN_TAG_OFFSET) {
-		vr->stats.rx_dropped_offload++;
+		weir_count(&vr->stats.rx_dropped_offload, 1);
 		return -EOPNOTSUPP;
 	}
 	tagged[0] = (struct weir_tx_segment){.addr = front, .len = sizeof(front)};
@@ -465,8 +465,8 @@ rx_write_run(struct weir_vring *vr, const struct weir_tx_segment *segments, uint
 	vr->headers_stand = stand;
 	vr->pending += run;
 	vr->fifo_head = head + run;
-	vr->stats.rx_packets += run;
-	vr->stats.rx_bytes += bytes;
+	weir_count(&vr->stats.rx_packets, run);
+	weir_count(&vr->stats.rx_bytes, bytes);
 	return run;
 }
 
@@ -583,7 +583,7 @@ weir_vring_rx_write_header(struct weir_vring *vr, const struct weir_rx_meta *met
 	if (vr->error != WEIR_VRING_OK)
 		return -EIO;
 	if (meta->offload.flags & WEIR_OFFLOAD_VLAN) {
-		vr->stats.rx_dropped_offload++;
+		weir_count(&vr->stats.rx_dropped_offload, 1);
 		return -EOPNOTSUPP;
 	}
 	return rx_write(vr, NULL, meta->len, &meta->offload);

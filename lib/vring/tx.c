@@ -176,7 +176,7 @@ tx_look_chain(struct weir_vring *vr, const struct head *head, struct tx_group *g
 		return TX_LOOK_BROKEN;
 	ring_advance(vr, g.n_descs, vr->packed);
 	if (reason != NULL) {
-		(*reason)++;
+		weir_count(reason, 1);
 		tx_complete(vr, id, vr->packed);
 		return TX_LOOK_DROPPED;
 	}
@@ -351,7 +351,7 @@ tx_read_headers(struct weir_vring *vr, struct tx_group *group, struct weir_tx_se
 
 		if (unlikely(!header_read(vr, group->header[i], segment->frame_len,
 					  &segment->offload))) {
-			vr->stats.tx_dropped_offload++;
+			weir_count(&vr->stats.tx_dropped_offload, 1);
 			group->bytes -= segment->frame_len;
 			tx_complete(vr, segment->id, packed);
 			continue;
@@ -379,8 +379,8 @@ tx_take(struct weir_vring *vr, struct weir_tx_segment *segments, uint32_t max_se
 		if (vr->claims)
 			tx_read_headers(vr, &group, segments, packed);
 		taken += group.n;
-		vr->stats.tx_packets += group.n;
-		vr->stats.tx_bytes += group.bytes;
+		weir_count(&vr->stats.tx_packets, group.n);
+		weir_count(&vr->stats.tx_bytes, group.bytes);
 		segments += group.n_segments;
 		max_segments -= group.n_segments;
 		n -= looked;

@@ -241,7 +241,13 @@ weir_vring_error(const struct weir_vring *vr)
 void
 weir_vring_stats(const struct weir_vring *vr, struct weir_vring_stats *stats)
 {
-	*stats = vr->stats;
+	const uint64_t *from = (const uint64_t *)&vr->stats;
+	uint64_t *to = (uint64_t *)stats;
+	size_t i;
+
+	/* The ring's thread counts on meanwhile. */
+	for (i = 0; i < sizeof(*stats) / sizeof(*to); i++)
+		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 }
 
 uint32_t

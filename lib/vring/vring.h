@@ -15,6 +15,7 @@
 #include <rte_common.h>
 #include <rte_prefetch.h>
 
+#include "weir_queue.h"
 #include "weir_vring.h"
 
 /* Newer than the kernel headers this has to build with. */

@@ -185,7 +185,10 @@ const char *weir_vring_error_text(enum weir_vring_error error);
 /** One word for a telemetry key: "avail_jump". */
 const char *weir_vring_error_name(enum weir_vring_error error);
 
-/** Frames written, and frames that were not passed on, by reason. The ring goes on. */
+/**
+ * Frames written, frames taken, and those that were not passed on, by reason. The ring goes on.
+ * Each a uint64_t.
+ */
 struct weir_vring_stats {
 	uint64_t rx_packets, rx_bytes;
 	uint64_t tx_packets, tx_bytes; /* taken */
