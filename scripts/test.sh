@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# scripts/test.sh all|slow|without-uring|sanitize|fuzz: build and run, go on after a failure, and say in
+# scripts/test.sh all|slow|without-uring|sanitize|corpus|fuzz: build and run, go on after a failure, and say in
 # the last line `N passed, N failed, N skipped`. A build that fails counts as one failure.
 # Exit code 0 only with nothing failed.
 set -uo pipefail
@@ -11,6 +11,7 @@ jobs=${JOBS:-$(nproc)}
 logs=()
 broken=()
 under=()
+targets=() # all
 declare -A begun
 
 # A sanitizer's finding must fail the test; DPDK's own, which we cannot mend, are listed.
@@ -34,7 +35,7 @@ build()
 	mkdir -p "$dir"
 	if [ ! -f "$dir/build.ninja" ]; then
 		timeout --foreground -k 10 120 meson setup "$dir" "$@" >"$log" 2>&1
-	fi && timeout --foreground -k 10 600 ninja -j"$jobs" -C "$dir" >>"$log" 2>&1 && return
+	fi && timeout --foreground -k 10 600 ninja -j"$jobs" -C "$dir" "${targets[@]}" >>"$log" 2>&1 && return
 	tail -n 40 "$log"
 	broken+=("$dir")
 	return 1
@@ -108,6 +109,14 @@ without_uring()
 	run build without-uring 2400 --suite unit --suite integration --num-processes $((jobs + 1))
 }
 
+# The fuzz targets; of them a suite: `corpus` is seconds, `fuzz` minutes.
+fuzz()
+{
+	local targets=(fuzzers)
+
+	CC=clang build build-fuzz -Dfuzz=true && run build-fuzz "$1" "$2" --suite "$1"
+}
+
 case ${1:-all} in
 all)
 	plain=yes
@@ -116,6 +125,7 @@ all)
 	beside build-address build_address
 	[ $plain = no ] || run build unit 300 --suite unit --suite model --num-processes $((jobs + 2))
 	sanitize
+	fuzz corpus 120
 	[ $plain = no ] || run build integration 1200 --suite integration --num-processes $((jobs + 1))
 	;;
 slow)
@@ -133,11 +143,14 @@ sanitize)
 	beside build-address build_address
 	sanitize
 	;;
+corpus)
+	fuzz corpus 120
+	;;
 fuzz)
-	CC=clang build build-fuzz -Dfuzz=true && run build-fuzz fuzz 3600 --suite fuzz
+	fuzz fuzz 3600
 	;;
 *)
-	echo "test: '$1': one of all, slow, without-uring, sanitize, fuzz is needed" >&2
+	echo "test: '$1': one of all, slow, without-uring, sanitize, corpus, fuzz is needed" >&2
 	exit 2
 	;;
 esac
