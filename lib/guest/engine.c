@@ -23,7 +23,7 @@
 /* Looks at a ring with too little posted for the longest frame, before what there is has
  * to do: a guest whose ring is short may never post more. */
 #define SHORT_POSTS_MAX 1024
-/* Longest wait for a burst to be whole, in ns: 32 packed descriptors are written in 600. */
+/* Longest wait for a packed burst to be whole. */
 #define TX_WAIT_NS 300
 /* A tx id is less than this (virtio 1.1, 2.6: the longest ring). */
 #define TX_IDS_MAX 32768
@@ -243,6 +243,14 @@ engine_call(struct weir_pair *pair, enum weir_pair_wake ring)
 		weir_count(&pair->stats.calls, 1);
 }
 
+/** The next burst is likely to have @p n packets; 0: whatever comes is taken at once. */
+static void
+tx_expect(struct weir_pair *pair, uint16_t n)
+{
+	pair->tx_burst = n;
+	pair->tx_since = 0;
+}
+
 /**
  * Whether the guest is likely in the middle of writing a burst as long as its last one: then it
  * is left alone, but not for long. Whoever reads each packed descriptor as it appears takes the
@@ -251,18 +259,14 @@ engine_call(struct weir_pair *pair, enum weir_pair_wake ring)
 static bool
 is_being_written(struct weir_pair *pair, const struct weir_vring *ring)
 {
-	if (pair->tx_burst <= 1)
+	uint64_t now;
+
+	if (pair->tx_burst <= 1 || weir_vring_tx_has(ring, pair->tx_burst))
 		return false;
-	if (weir_vring_tx_has(ring, pair->tx_burst)) {
-		pair->tx_since = 0;
-		return false;
-	}
+	now = rte_rdtsc();
 	if (pair->tx_since == 0)
-		pair->tx_since = rte_rdtsc();
-	if (rte_rdtsc() - pair->tx_since < pair->tx_wait)
-		return true;
-	pair->tx_since = 0;
-	return false;
+		pair->tx_since = now;
+	return now - pair->tx_since < pair->tx_wait;
 }
 
 static void
@@ -277,16 +281,17 @@ engine_take(struct weir_pair *pair)
 		n = 1;
 		weir_count(&pair->stats.tx_packets, 1);
 		weir_count(&pair->stats.tx_bytes, pair->segments->frame_len);
-	} else if (!weir_vring_has_work(ring) || (pair->packed && is_being_written(pair, ring)))
+	} else if (!weir_vring_has_work(ring) || (pair->packed && is_being_written(pair, ring))) {
 		n = 0;
-	else
+	} else {
 		n = weir_vring_tx_take(ring, pair->segments, PAIR_TX_SEGMENTS, PAIR_BURST);
+		tx_expect(pair, n);
+	}
 	/* Whatever was taken before: who has to give it back may never do so. */
 	engine_check(pair, WEIR_PAIR_WAKE_TX);
 	if (n == 0)
 		return;
 	pair->seg_first = 0;
-	pair->tx_burst = n;
 	pair->n_pending = n;
 	pair->n_out += n;
 }
@@ -320,11 +325,13 @@ engine_arm(struct weir_pair *pair, enum weir_pair_wake ring, bool arm)
 {
 	if (pair->ring[ring] == NULL)
 		return false;
-	if (arm)
-		return weir_vring_arm(pair->ring[ring]);
-	weir_vring_disarm(pair->ring[ring]);
-	pair->tx_burst = 0; /* whoever wakes us is not kept waiting */
-	return false;
+	if (!arm) {
+		weir_vring_disarm(pair->ring[ring]);
+		return false;
+	}
+	/* Whoever wakes us is not kept waiting, nor taken for one that kicks for nothing. */
+	tx_expect(pair, 0);
+	return weir_vring_arm(pair->ring[ring]);
 }
 
 static bool

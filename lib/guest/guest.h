@@ -160,10 +160,10 @@ struct weir_pair {
 	uint32_t seg_first;  /* next segment to hand over */
 	uint16_t n_pending;  /* packets from there on */
 	uint16_t n_out;	     /* ids out, those pending among them */
-	uint16_t tx_burst;   /* packets taken last; 0 after a sleep */
-	uint64_t tx_since;   /* since when the next burst is waited for, to be as long; or 0 */
-	uint64_t tx_wait;    /* cycles: how long at most */
+	uint16_t tx_burst;   /* packets that the next burst is expected to have; or 0 */
 	uint16_t n_free_ids; /* stack of ids not in use */
+	uint64_t tx_since;   /* since when it is waited for; 0: it is not */
+	uint64_t tx_wait;    /* cycles: how long at most */
 	uint16_t free_ids[PAIR_TX_IDS];
 	struct rte_mbuf *tx_frame[PAIR_TX_IDS];
 	struct weir_tx_segment segments[PAIR_TX_SEGMENTS];
