@@ -5,9 +5,11 @@
  * A burst is taken in groups, each in two passes. The first fetches descriptors,
  * translates them and starts loading the frames' first lines; the second reads the
  * virtio-net headers, when the lines are here: misses overlap instead of adding up.
+ * A guest that has negotiated nothing to say in a header is spared the second.
  */
 #include "gather.h"
 #include "header.h"
+#include "tx.h"
 
 #define TX_GROUP 32
 /*
@@ -25,88 +27,13 @@ struct tx_group {
 	uint8_t copy[TX_GROUP][VRING_HEADER_MAX]; /* of headers that are in pieces */
 };
 
+/* In order: what id comes @p behind the oldest that is held. */
 static __rte_always_inline void
-tx_complete_slot(struct weir_vring *vr, uint16_t id, const bool packed)
+tx_remember(struct weir_vring *vr, uint32_t behind, uint16_t id)
 {
-	struct tx_slot slot = vr->slots[id];
+	uint32_t at = vr->order_head + behind;
 
-	ring_use(vr, slot.buffer, 0, slot.n_descs, packed);
-	vr->slots[id].n_descs = 0;
-	if (packed)
-		vr->free_ids[vr->n_free++] = id;
-	vr->n_held--;
-}
-
-/* The id of the next packet to complete: of @p ids, or when that is NULL of the heads. */
-static __rte_always_inline uint16_t
-tx_next_id(const uint16_t **ids, const struct weir_tx_segment **segments)
-{
-	uint16_t id;
-
-	if (*ids != NULL)
-		return *(*ids)++;
-	id = (*segments)->id;
-	*segments = weir_tx_next(*segments);
-	return id;
-}
-
-/* Packets that leave a ring in order, the oldest first. */
-struct tx_leaving {
-	uint32_t head, held, n_free; /* as the ring's */
-	uint32_t n;		     /* chains when split, descriptors when packed */
-	uint16_t last;		     /* the one that left last, as tx_slot.buffer */
-};
-
-static __rte_always_inline void
-tx_leave(struct weir_vring *vr, uint16_t id, struct tx_leaving *leaving, const bool packed)
-{
-	leaving->last = vr->slots[id].buffer;
-	leaving->n += packed ? vr->slots[id].n_descs : 1;
-	vr->slots[id].n_descs = 0;
-	vr->done[id] = false;
-	if (packed)
-		vr->free_ids[leaving->n_free++] = id;
-	if (++leaving->head == vr->size)
-		leaving->head = 0;
-	leaving->held--;
-}
-
-/*
- * In order: what is done waits for those before it, and what does not wait any more is one
- * used element for all, which names the last of them (virtio 1.1, 2.6.9, 2.7.8). Most leave
- * as they came.
- */
-static __rte_always_inline void
-tx_done_in_order(struct weir_vring *vr, const uint16_t *ids, const struct weir_tx_segment *segments,
-		 uint16_t n, const bool packed)
-{
-	struct tx_leaving leaving = {
-		.head = vr->order_head, .held = vr->n_held, .n_free = vr->n_free};
-
-	for (; n > 0; n--) {
-		uint16_t id = tx_next_id(&ids, &segments);
-
-		if (likely(leaving.held > 0 && id == vr->order[leaving.head]))
-			tx_leave(vr, id, &leaving, packed);
-		else if (id < vr->size && vr->slots[id].n_descs > 0)
-			vr->done[id] = true;
-	}
-	while (leaving.held > 0 && unlikely(vr->done[vr->order[leaving.head]]))
-		tx_leave(vr, vr->order[leaving.head], &leaving, packed);
-	vr->order_head = leaving.head;
-	vr->n_held = leaving.held;
-	vr->n_free = leaving.n_free;
-	if (leaving.n > 0)
-		ring_use_batch(vr, leaving.last, leaving.n, packed);
-}
-
-static __rte_always_inline void
-tx_complete(struct weir_vring *vr, uint16_t id, const bool packed)
-{
-	if (vr->in_order)
-		tx_done_in_order(vr, &id, NULL, 1, packed);
-	else if (likely(id < vr->size && vr->slots[id].n_descs > 0))
-		tx_complete_slot(vr, id, packed);
+	vr->order[at >= vr->size ? at - vr->size : at] = id;
 }
 
 /* Name a fetched chain; false when it breaks the ring. */
@@ -129,11 +56,8 @@ tx_hold(struct weir_vring *vr, uint16_t buffer, uint16_t n_descs, uint16_t *id, 
 		}
 	}
 	vr->slots[*id] = (struct tx_slot){.buffer = buffer, .n_descs = n_descs};
-	if (unlikely(vr->in_order)) {
-		uint32_t tail = vr->order_head + vr->n_held;
-
-		vr->order[tail >= vr->size ? tail - vr->size : tail] = *id;
-	}
+	if (vr->in_order)
+		tx_remember(vr, vr->n_held, *id);
 	vr->n_held++;
 	return true;
 }
@@ -177,7 +101,7 @@ tx_look_chain(struct weir_vring *vr, const struct head *head, struct tx_group *g
 	ring_advance(vr, g.n_descs, vr->packed);
 	if (reason != NULL) {
 		weir_count(reason, 1);
-		tx_complete(vr, id, vr->packed);
+		tx_complete(vr, id);
 		return TX_LOOK_DROPPED;
 	}
 	/* The header: in one piece it is read later, where it lies. */
@@ -215,16 +139,6 @@ tx_look_chain(struct weir_vring *vr, const struct head *head, struct tx_group *g
 
 /* What a chain is that the quick way does not take. */
 #define TX_SPECIAL (VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT)
-
-/* In order: remember the ids of a run, as tx_hold() does of one. */
-static __rte_always_inline void
-tx_hold_order(struct weir_vring *vr, const struct weir_tx_segment *segments, uint32_t run)
-{
-	uint32_t tail = vr->order_head + vr->n_held, i;
-
-	for (i = 0; i < run; i++, tail++)
-		vr->order[tail >= vr->size ? tail - vr->size : tail] = segments[i].id;
-}
 
 /*
  * The quick way: a run of single plain descriptors in the region looked at last, a
@@ -292,8 +206,8 @@ tx_look_run(struct weir_vring *vr, struct tx_group *group, struct weir_tx_segmen
 		bytes += len;
 		ring_step(&end, packed);
 	}
-	if (vr->in_order)
-		tx_hold_order(vr, segments, run);
+	for (n = 0; vr->in_order && n < run; n++)
+		tx_remember(vr, vr->n_held + n, segments[n].id);
 	group->bytes += bytes;
 	vr->n_free = n_free;
 	vr->n_held += run;
@@ -340,8 +254,7 @@ tx_look(struct weir_vring *vr, struct tx_group *group, struct weir_tx_segment *s
  * whose header is wrong is dropped and those behind it move up.
  */
 static __rte_always_inline void
-tx_read_headers(struct weir_vring *vr, struct tx_group *group, struct weir_tx_segment *segments,
-		const bool packed)
+tx_read_headers(struct weir_vring *vr, struct tx_group *group, struct weir_tx_segment *segments)
 {
 	uint32_t kept = 0, to = 0, i, j;
 
@@ -353,7 +266,7 @@ tx_read_headers(struct weir_vring *vr, struct tx_group *group, struct weir_tx_se
 					  &segment->offload))) {
 			weir_count(&vr->stats.tx_dropped_offload, 1);
 			group->bytes -= segment->frame_len;
-			tx_complete(vr, segment->id, packed);
+			tx_complete(vr, segment->id);
 			continue;
 		}
 		if (unlikely(to != group->at[i]))
@@ -377,7 +290,7 @@ tx_take(struct weir_vring *vr, struct weir_tx_segment *segments, uint32_t max_se
 		want = RTE_MIN(n, TX_GROUP);
 		looked = tx_look(vr, &group, segments, max_segments, want, &walked, packed);
 		if (vr->claims)
-			tx_read_headers(vr, &group, segments, packed);
+			tx_read_headers(vr, &group, segments);
 		taken += group.n;
 		weir_count(&vr->stats.tx_packets, group.n);
 		weir_count(&vr->stats.tx_bytes, group.bytes);
@@ -416,95 +329,4 @@ weir_vring_tx_has(const struct weir_vring *vr, uint16_t n)
 	for (i = 0; i < n; i += DESCS_A_LINE, at += DESCS_A_LINE)
 		rte_prefetch0(&vr->ring[at < vr->size ? at : at - vr->size]);
 	return true;
-}
-
-/* As tx_complete() of each, in registers, for the rings that most guests have. */
-static __rte_always_inline void
-tx_done_run(struct weir_vring *vr, const uint16_t *ids, const struct weir_tx_segment *segments,
-	    uint16_t n, const bool packed)
-{
-	struct vring_used_elem *const used = packed ? NULL : vr->used->ring;
-	struct vring_packed_desc *const ring = vr->ring;
-	struct tx_slot *const slots = vr->slots;
-	uint16_t *const free_ids = vr->free_ids;
-	const uint32_t size = vr->size;
-	uint64_t flags = vr->used_wrap ? VRING_PACKED_AVAIL | VRING_PACKED_USED : 0, word;
-	uint32_t idx = vr->used_idx, pending = vr->pending, n_free = vr->n_free, done = 0;
-
-	for (; n > 0; n--) {
-		uint16_t id = tx_next_id(&ids, &segments);
-		struct tx_slot slot;
-
-		if (unlikely(id >= size || slots[id].n_descs == 0))
-			continue;
-		slot = slots[id];
-		slots[id].n_descs = 0;
-		done++;
-		if (!packed) {
-			*(guest_64 *)(void *)&used[idx++ & (size - 1)] = id;
-			pending++;
-			continue;
-		}
-		free_ids[n_free++] = id;
-		word = (uint64_t)slot.buffer << 32 | flags << 48;
-		if (pending == 0) {
-			vr->first_idx = idx;
-			vr->first_word = word;
-		} else {
-			__atomic_store_n((ring_64 *)(void *)&ring[idx].len, word, __ATOMIC_RELEASE);
-		}
-		pending += slot.n_descs;
-		idx += slot.n_descs;
-		if (idx >= size) {
-			idx -= size;
-			flags ^= VRING_PACKED_AVAIL | VRING_PACKED_USED;
-		}
-	}
-	vr->used_idx = idx;
-	vr->used_wrap = flags != 0;
-	vr->pending = pending;
-	vr->n_free = n_free;
-	vr->n_held -= done;
-}
-
-/* Complete @p n packets, named by @p ids, or when that is NULL by their heads. */
-static __rte_always_inline void
-tx_done(struct weir_vring *vr, const uint16_t *ids, const struct weir_tx_segment *segments,
-	uint16_t n, const bool packed)
-{
-	if (unlikely(vr->error != WEIR_VRING_OK))
-		return;
-	if (vr->in_order)
-		tx_done_in_order(vr, ids, segments, n, packed);
-	else if (likely(vr->log == NULL))
-		tx_done_run(vr, ids, segments, n, packed);
-	else
-		for (; n > 0; n--)
-			tx_complete(vr, tx_next_id(&ids, &segments), packed);
-	ring_publish(vr, packed);
-}
-
-void
-weir_vring_tx_done(struct weir_vring *vr, const uint16_t *ids, uint16_t n)
-{
-	if (vr->packed)
-		tx_done(vr, ids, NULL, n, true);
-	else
-		tx_done(vr, ids, NULL, n, false);
-}
-
-void
-weir_vring_tx_done_packets(struct weir_vring *vr, const struct weir_tx_segment *segments,
-			   uint16_t n_packets)
-{
-	if (vr->packed)
-		tx_done(vr, NULL, segments, n_packets, true);
-	else
-		tx_done(vr, NULL, segments, n_packets, false);
-}
-
-uint32_t
-weir_vring_tx_held(const struct weir_vring *vr)
-{
-	return vr->n_held;
 }

@@ -258,6 +258,12 @@ uint16_t weir_vring_tx_take(struct weir_vring *vr, struct weir_tx_segment *segme
 			    uint32_t max_segments, uint16_t n_packets);
 
 /**
+ * Whether at least @p n chains of one descriptor are there to be taken, as far as one look
+ * tells; packed ones are then on their way into the cache.
+ */
+bool weir_vring_tx_has(const struct weir_vring *vr, uint16_t n);
+
+/**
  * Give descriptors back; their segments are the guest's again. Any order: with
  * VIRTIO_F_IN_ORDER the guest sees an id when all taken before it are done.
  * An id that is not taken is ignored.
@@ -267,12 +273,6 @@ void weir_vring_tx_done(struct weir_vring *vr, const uint16_t *ids, uint16_t n);
 /** Likewise, by the packets as taken. */
 void weir_vring_tx_done_packets(struct weir_vring *vr, const struct weir_tx_segment *segments,
 				uint16_t n_packets);
-
-/**
- * Whether at least @p n chains of one descriptor are there to be taken, as far as one look
- * tells; packed ones are then on their way into the cache.
- */
-bool weir_vring_tx_has(const struct weir_vring *vr, uint16_t n);
 
 /** Packets taken and not done. */
 uint32_t weir_vring_tx_held(const struct weir_vring *vr);
